@@ -1,0 +1,3 @@
+//! What the platform makes us do: signal masks of our threads, and files that vanish by themselves.
+
+pub(crate) mod signals;
