@@ -278,7 +278,8 @@ impl<T> Task<T> {
                 None => self.cell.ready.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner),
                 Some(ctx) => {
                     ctx.check()?;
-                    let until = ctx.deadline().map_or(slice, |d| d.saturating_duration_since(Instant::now()).min(slice));
+                    let until =
+                        ctx.deadline().map_or(slice, |d| d.saturating_duration_since(Instant::now()).min(slice));
                     let waited = self.cell.ready.wait_timeout(state, until.max(Duration::from_millis(1)));
                     waited.unwrap_or_else(std::sync::PoisonError::into_inner).0
                 }

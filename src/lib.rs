@@ -4,6 +4,7 @@ pub mod digest;
 mod engine;
 pub mod error;
 pub mod name;
+pub mod oci;
 mod pool;
 mod sys;
 
@@ -12,3 +13,6 @@ pub use digest::{Algorithm, Digest};
 pub use engine::Task;
 pub use error::{Code, Error, Result};
 pub use name::{Reference, Repository};
+pub use oci::{
+    AnyManifest, Config, ConfigEdit, Descriptor, History, IndexManifest, Manifest, ManifestEdit, MediaType, Platform,
+};

@@ -240,8 +240,23 @@ mod tests {
     #[test]
     fn refuses() {
         for bad in [
-            "", ":", "a:", "A", "a b", "r.io/", "r.io:x/a", "r.io/../a", "r.io/a//b", "a@b@c", "a@sha256:../..", "r.io/a:..",
-            "[::1/a", "-r.io/a", "r.io\r\n/a", "r.io/a:b\n", "u:p@r.io/a",
+            "",
+            ":",
+            "a:",
+            "A",
+            "a b",
+            "r.io/",
+            "r.io:x/a",
+            "r.io/../a",
+            "r.io/a//b",
+            "a@b@c",
+            "a@sha256:../..",
+            "r.io/a:..",
+            "[::1/a",
+            "-r.io/a",
+            "r.io\r\n/a",
+            "r.io/a:b\n",
+            "u:p@r.io/a",
         ] {
             assert!(Reference::parse(bad).is_err(), "{bad:?}");
         }
