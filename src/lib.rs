@@ -5,6 +5,7 @@ mod engine;
 pub mod error;
 pub mod name;
 mod pool;
+pub(crate) mod stream;
 mod sys;
 
 pub use context::{Context, Event};
@@ -12,3 +13,4 @@ pub use digest::{Algorithm, Digest};
 pub use engine::Task;
 pub use error::{Code, Error, Result};
 pub use name::{Reference, Repository};
+pub use stream::{Compression, CompressionOptions};
