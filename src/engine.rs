@@ -61,6 +61,18 @@ impl Engine {
             return Ok(engine);
         }
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let engine = Arc::new(Engine::start(cores, cores + 1, slot.pid)?);
+        *weak = Arc::downgrade(&engine);
+        Ok(engine)
+    }
+
+    /// An engine besides the process's own, with so many threads that compute.
+    #[cfg(test)]
+    pub(crate) fn with_pool(threads: usize) -> Arc<Engine> {
+        Arc::new(Engine::start(2, threads, std::process::id()).expect("threads can be started"))
+    }
+
+    fn start(cores: usize, threads: usize, pid: u32) -> Result<Engine> {
         let _mask = crate::sys::signals::Guard::new();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(cores.clamp(2, 16))
@@ -70,14 +82,7 @@ impl Engine {
             .enable_all()
             .build()
             .map_err(|e| Error::io("starting threads", "the runtime", &e))?;
-        let engine = Arc::new(Engine {
-            runtime: Some(runtime),
-            pool: Some(Pool::new(cores + 1)),
-            callbacks: Arc::default(),
-            pid: slot.pid,
-        });
-        *weak = Arc::downgrade(&engine);
-        Ok(engine)
+        Ok(Engine { runtime: Some(runtime), pool: Some(Pool::new(threads)), callbacks: Arc::default(), pid })
     }
 
     /// An error in a forked child, where this engine's threads don't exist.

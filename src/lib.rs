@@ -1,18 +1,61 @@
-//! parbuckle
+//! Container images for every language: references, credentials, registries, images, indexes and layers.
+//!
+//! Everything that can block takes a [`Context`] and returns a [`Task`]: await it, or [`Task::wait`] for it.
+//!
+//! ```no_run
+//! use parbuckle::{Client, ClientOptions, Context, ImageBuilder, Layer, Options, Reference, SinkHandle};
+//! # fn main() -> parbuckle::Result<()> {
+//! let (client, ctx) = (Client::new(&ClientOptions::new())?, Context::new());
+//! let target = Reference::parse("registry.example/app:1")?;
+//! let base = client.pull(&Reference::parse("alpine:3.20")?, &Options::new(), &ctx).wait()?;
+//! let into = Options::new().sink(&SinkHandle::repository(&client, &target)); // compressed straight into it
+//! let layer = Layer::from_file("app.tar".as_ref(), &into, &ctx).wait()?;
+//! let made = ImageBuilder::new(&base).add_layer(&layer).set_env("APP_MODE", Some("production"))?.build(&Options::new(), &ctx).wait()?;
+//! client.push(&target, &made, &Options::new(), &ctx).wait()?;
+//! println!("{}", made.digest());
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod auth;
+pub mod builder;
 pub mod context;
 pub mod digest;
 mod engine;
 pub mod error;
+pub mod image;
+pub mod index;
+pub mod layer;
 pub mod name;
 pub mod oci;
+pub mod options;
 mod pool;
+pub mod reader;
+pub mod remote;
+pub mod sink;
+mod source;
+pub(crate) mod stream;
 mod sys;
+mod transport;
+mod validate;
+pub mod writer;
 
+pub use auth::{Credential, Keychain};
+pub use builder::ImageBuilder;
 pub use context::{Context, Event};
 pub use digest::{Algorithm, Digest};
 pub use engine::Task;
 pub use error::{Code, Error, Result};
+pub use image::Image;
+pub use index::Index;
+pub use layer::Layer;
 pub use name::{Reference, Repository};
 pub use oci::{
     AnyManifest, Config, ConfigEdit, Descriptor, History, IndexManifest, Manifest, ManifestEdit, MediaType, Platform,
 };
+pub use options::{Format, Options};
+pub use reader::Reader;
+pub use remote::{Client, ClientOptions};
+pub use sink::SinkHandle;
+pub use stream::{Compression, CompressionOptions};
+pub use writer::{HostStream, LayerWriter};

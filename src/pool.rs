@@ -8,15 +8,21 @@
 use crate::context::lock;
 use crate::error::{Code, Error, Result};
 use std::collections::VecDeque;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex};
+use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// A thread without work for so long ends; the next job starts one anew in some 50 µs.
 const IDLE: Duration = Duration::from_millis(500);
 
-type Job = Box<dyn FnOnce() + Send>;
+type Work = Box<dyn FnOnce() + Send>;
+
+/// A job that was started; awaiting it gives its result.
+pub(crate) struct Job<R>(tokio::sync::oneshot::Receiver<Result<R>>);
 
 pub(crate) struct Pool {
     shared: Arc<Shared>,
@@ -30,7 +36,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<Work>,
     handles: Vec<Option<JoinHandle<()>>>,
     idle: usize,
     closed: bool,
@@ -58,14 +64,19 @@ impl Pool {
 
     /// Runs `f` on a thread of the pool. The job runs even if nobody waits for its result any more.
     pub(crate) async fn run<R: Send + 'static>(&self, f: impl FnOnce() -> R + Send + 'static) -> Result<R> {
+        self.start(f)?.await
+    }
+
+    /// As [`Pool::run`], but the job is under way before anybody waits for it.
+    pub(crate) fn start<R: Send + 'static>(&self, f: impl FnOnce() -> R + Send + 'static) -> Result<Job<R>> {
         let (tx, rx) = tokio::sync::oneshot::channel();
         self.submit(Box::new(move || {
             let _ = tx.send(catch_unwind(AssertUnwindSafe(f)).map_err(crate::engine::bug));
         }))?;
-        rx.await.map_err(|_| Error::new(Code::InvalidState, "the library was shut down"))?
+        Ok(Job(rx))
     }
 
-    fn submit(&self, job: Job) -> Result<()> {
+    fn submit(&self, job: Work) -> Result<()> {
         let mut state = lock(&self.shared.state);
         state.jobs.push_back(job);
         if state.idle >= state.jobs.len() {
@@ -112,6 +123,14 @@ fn work(shared: &Shared, me: usize) {
             state.handles[me] = None; // detached: it ends with the next instruction
             return;
         }
+    }
+}
+
+impl<R> Future for Job<R> {
+    type Output = Result<R>;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Result<R>> {
+        let gone = |_| Err(Error::new(Code::InvalidState, "the library was shut down"));
+        Pin::new(&mut self.0).poll(cx).map(|sent| sent.unwrap_or_else(gone))
     }
 }
 

@@ -1,0 +1,296 @@
+//! A tar becomes a layer's blob: read once, compressed once, hashed before and after, written while it is made.
+//!
+//! Two halves run at the same time: one reads blocks, hashes them for the diff id and starts their compression, the
+//! other takes the results in order, hashes them for the digest and hands them to their destination. The queue between
+//! them bounds what is under way: as many blocks as the pool has threads, and one at each end.
+
+use super::codec::{Compression, CompressionOptions, sniff};
+use super::{Blocks, Chunks, Hashing, Limits, Stats, channel, decompressed, gzip, read_all, tar, zstd};
+use crate::digest::{Algorithm, Digest};
+use crate::engine::Engine;
+use crate::error::{Code, Error, Result};
+use crate::pool::Job;
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, try_join, try_join3};
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use tokio::sync::mpsc;
+
+/// Where a new layer's compressed bytes go.
+pub(crate) trait BlobOut: Send {
+    /// Takes the next bytes; waits for as long as there is no room for them.
+    fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<()>>;
+}
+
+/// Where a new layer comes from.
+pub(crate) enum Input {
+    /// A file, a directory's tar, memory: it is read on the pool, and so may not wait for anything but the disk.
+    Read(Box<dyn Read + Send>),
+    /// The host or the network.
+    Chunks(Chunks),
+}
+
+/// What was made. Only now its name is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Encoded {
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+    pub(crate) diff_id: Digest,
+    pub(crate) uncompressed_size: u64,
+    pub(crate) compression: Compression,
+}
+
+/// Makes a blob of `input`, see [`CompressionOptions`]; `progress` is told how many bytes of it were read so far. On an
+/// error, what `out` has got is of no use.
+pub(crate) async fn encode(
+    engine: &Arc<Engine>,
+    stats: &Arc<Stats>,
+    input: Input,
+    options: CompressionOptions,
+    out: &mut dyn BlobOut,
+    mut progress: impl FnMut(u64) + Send,
+) -> Result<Encoded> {
+    options.check()?;
+    let chunks = match input {
+        Input::Read(reader) => read_all(engine, reader),
+        Input::Chunks(chunks) => chunks,
+    };
+    let read = Arc::new(AtomicU64::new(0));
+    let count = read.clone();
+    let chunks = chunks.inspect(move |chunk| drop(count.fetch_add(chunk.len() as u64, Relaxed)));
+    let progress = move || progress(read.load(Relaxed));
+
+    let mut blocks = Blocks::new(chunks);
+    let found = sniff(&blocks.peek().await?);
+    let wanted = options.kind.unwrap_or(if found == Compression::None { Compression::Gzip } else { found });
+    let work = Work { engine, stats };
+    if found == wanted && found != Compression::None {
+        return work.pass_through(blocks, found, out, progress).await;
+    }
+    let level = options.level_of(wanted)?;
+    if found != Compression::None {
+        let plain = decompressed(engine, blocks.into_chunks(), None, Limits::default(), stats);
+        blocks = Blocks::new(plain);
+    }
+    work.compress(blocks, wanted, level, out, progress).await
+}
+
+struct Work<'a> {
+    engine: &'a Arc<Engine>,
+    stats: &'a Arc<Stats>,
+}
+
+/// What the reading half hands to the writing half, in order.
+enum Piece {
+    Ready(Bytes),
+    Deflating(Job<Deflated>),
+}
+
+struct Deflated {
+    bytes: Vec<u8>,
+    crc: crc32fast::Hasher,
+    plain: u64,
+}
+
+impl Work<'_> {
+    async fn compress(
+        &self,
+        mut blocks: Blocks,
+        kind: Compression,
+        level: i32,
+        out: &mut dyn BlobOut,
+        progress: impl FnMut() + Send,
+    ) -> Result<Encoded> {
+        tar::check_head(&blocks.peek().await?)?;
+        let (tx, rx) = mpsc::channel(self.engine.pool().threads());
+        let reading = async {
+            match kind {
+                Compression::None => self.copy_blocks(blocks, tx, progress).await,
+                Compression::Gzip => self.gzip_blocks(blocks, level, tx, progress).await,
+                Compression::Zstd => self.zstd_blocks(blocks, level, tx, progress).await,
+            }
+        };
+        let ((diff_id, uncompressed_size), (digest, size)) = try_join(reading, self.deliver(rx, kind, out)).await?;
+        let digest = digest.unwrap_or_else(|| diff_id.clone());
+        Ok(Encoded { digest, size, diff_id, uncompressed_size, compression: kind })
+    }
+
+    async fn copy_blocks(
+        &self,
+        mut blocks: Blocks,
+        tx: mpsc::Sender<Piece>,
+        mut progress: impl FnMut(),
+    ) -> Result<(Digest, u64)> {
+        let (mut hash, mut size) = (self.hashing(), 0);
+        while let Some(block) = blocks.next().await? {
+            size += block.len() as u64;
+            hash.push(block.clone()).await?;
+            send(&tx, Piece::Ready(block)).await?;
+            progress();
+        }
+        Ok((hash.finish().await?, size))
+    }
+
+    async fn gzip_blocks(
+        &self,
+        mut blocks: Blocks,
+        level: i32,
+        tx: mpsc::Sender<Piece>,
+        mut progress: impl FnMut(),
+    ) -> Result<(Digest, u64)> {
+        let (mut hash, mut size) = (self.hashing(), 0);
+        let mut before = Bytes::new();
+        let mut block = blocks.next().await?.unwrap_or_default();
+        loop {
+            let next = blocks.next().await?;
+            let (now, last, first) = (block.clone(), next.is_none(), size == 0);
+            let stats = self.stats.clone();
+            let job = self.engine.pool().start(move || {
+                let header = gzip::header(level);
+                let prefix = if first { &header[..] } else { &[] };
+                let mut crc = crc32fast::Hasher::new();
+                crc.update(&now);
+                let bytes = gzip::compress_block(prefix, &now, &before, level, last);
+                count(&stats, now.len(), bytes.len());
+                Deflated { bytes, crc, plain: now.len() as u64 }
+            })?;
+            size += block.len() as u64;
+            hash.push(block.clone()).await?;
+            send(&tx, Piece::Deflating(job)).await?;
+            progress();
+            let Some(next) = next else { break };
+            before = std::mem::replace(&mut block, next);
+            before = before.slice(before.len() - gzip::DICTIONARY.min(before.len())..);
+        }
+        Ok((hash.finish().await?, size))
+    }
+
+    async fn zstd_blocks(
+        &self,
+        mut blocks: Blocks,
+        level: i32,
+        tx: mpsc::Sender<Piece>,
+        mut progress: impl FnMut(),
+    ) -> Result<(Digest, u64)> {
+        let (mut hash, mut size) = (self.hashing(), 0);
+        let mut encoder = zstd::Encoder::new(level)?;
+        let mut next = Some(blocks.next().await?.unwrap_or_default());
+        while let Some(block) = next {
+            size += block.len() as u64;
+            // The frame is ended by a step of its own, so that nothing depends on what is known about the end when.
+            let now = block.clone();
+            let stats = self.stats.clone();
+            let job = self.engine.pool().start(move || {
+                let bytes = encoder.step(&now, false);
+                count(&stats, now.len(), bytes.as_ref().map_or(0, Vec::len));
+                (encoder, bytes)
+            })?;
+            let meanwhile = async {
+                hash.push(block).await?;
+                blocks.next().await
+            };
+            let (done, following) = try_join(job, meanwhile).await?;
+            encoder = done.0;
+            send(&tx, Piece::Ready(done.1?.into())).await?;
+            progress();
+            next = following;
+        }
+        let stats = self.stats.clone();
+        let end = self.engine.pool().run(move || {
+            let bytes = encoder.step(&[], true);
+            count(&stats, 0, bytes.as_ref().map_or(0, Vec::len));
+            bytes
+        });
+        send(&tx, Piece::Ready(end.await??.into())).await?;
+        Ok((hash.finish().await?, size))
+    }
+
+    /// The blob is the input. Its content is looked at on the side.
+    async fn pass_through(
+        &self,
+        mut blocks: Blocks,
+        kind: Compression,
+        out: &mut dyn BlobOut,
+        mut progress: impl FnMut() + Send,
+    ) -> Result<Encoded> {
+        let (tx, rx) = mpsc::channel(2);
+        let (inner_tx, inner) = channel(2);
+        let reading = async move {
+            while let Some(block) = blocks.next().await? {
+                send(&tx, Piece::Ready(block.clone())).await?;
+                inner_tx.send(block).await?;
+                progress();
+            }
+            inner_tx.finish().await
+        };
+        let looking = async {
+            let mut plain = Blocks::new(decompressed(self.engine, inner, None, Limits::default(), self.stats));
+            tar::check_head(&plain.peek().await?)?;
+            let (mut hash, mut size) = (self.hashing(), 0);
+            while let Some(block) = plain.next().await? {
+                size += block.len() as u64;
+                hash.push(block).await?;
+            }
+            Ok((hash.finish().await?, size))
+        };
+        let joined = try_join3(looking, self.deliver(rx, kind, out), reading).await;
+        let ((diff_id, uncompressed_size), (digest, size), ()) = joined?;
+        let digest = digest.ok_or_else(|| Error::new(Code::Internal, "a compressed blob without a digest"))?;
+        Ok(Encoded { digest, size, diff_id, uncompressed_size, compression: kind })
+    }
+
+    /// The writing half: digest and size of the blob. No digest of a blob that is its own content.
+    async fn deliver(
+        &self,
+        mut pieces: mpsc::Receiver<Piece>,
+        kind: Compression,
+        out: &mut dyn BlobOut,
+    ) -> Result<(Option<Digest>, u64)> {
+        let mut hash = (kind != Compression::None).then(|| self.hashing());
+        let mut deflated: Option<crc32fast::Hasher> = None;
+        let (mut size, mut plain_size) = (0, 0);
+        loop {
+            let piece = match pieces.recv().await {
+                Some(Piece::Ready(bytes)) => bytes,
+                Some(Piece::Deflating(job)) => {
+                    let Deflated { bytes, crc, plain } = job.await?;
+                    deflated.get_or_insert_with(crc32fast::Hasher::new).combine(&crc);
+                    plain_size += plain;
+                    bytes.into()
+                }
+                None => match deflated.take() {
+                    Some(crc) => gzip::trailer(&crc, plain_size).to_vec().into(),
+                    None => break,
+                },
+            };
+            if piece.is_empty() {
+                continue;
+            }
+            size += piece.len() as u64;
+            if let Some(hash) = &mut hash {
+                hash.push(piece.clone()).await?;
+            }
+            out.write(piece).await?;
+        }
+        match hash {
+            Some(hash) => Ok((Some(hash.finish().await?), size)),
+            None => Ok((None, size)),
+        }
+    }
+
+    fn hashing(&self) -> Hashing {
+        Hashing::new(self.engine, self.stats, Algorithm::Sha256.hasher())
+    }
+}
+
+fn count(stats: &Stats, read: usize, written: usize) {
+    stats.compressing_here();
+    stats.compress_in.add(read as u64);
+    stats.compress_out.add(written as u64);
+}
+
+/// Waits for room. If the other half is gone, its own error is the one that is reported.
+async fn send(tx: &mpsc::Sender<Piece>, piece: Piece) -> Result<()> {
+    tx.send(piece).await.map_err(|_| Error::new(Code::InvalidState, "the writing half of a pipeline is gone"))
+}

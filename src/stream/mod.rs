@@ -1,0 +1,42 @@
+//! How bytes flow: chunks one after the other, checked, hashed, compressed and stored on their way.
+//!
+//! A transfer is a chain of [`Chunks`], pulled from its end. What computes, or touches a local file, is a short job on
+//! the engine's pool over at most [`BLOCK`] or so bytes; the async code between the jobs keeps their order and bounds
+//! how many are under way. So memory is flat, all cores are busy, and nothing waits for a thread that something else
+//! holds. Dropping the end of a chain ends all of it.
+//!
+//! * `body`: [`Chunks`], the channel that feeds one, and the cutting into equal blocks;
+//! * `hash`: hashing beside the flow, and [`verified`] streams;
+//! * `codec`, `gzip`, `zstd`: what compression there is, both ways, in bounded steps;
+//! * `inflate`: [`decompressed`] streams;
+//! * `encode`: a tar becomes a layer's blob, in one pass;
+//! * `file`, `spool`: local files as streams, and the temporary file without a name;
+//! * `tar`: tars of directories and of single entries;
+//! * `stats`: what was done, in numbers.
+
+mod body;
+mod codec;
+mod encode;
+mod file;
+mod gzip;
+mod hash;
+mod inflate;
+mod spool;
+mod stats;
+mod tar;
+mod zstd;
+
+pub(crate) use body::{Blocks, Chunks, Sender, channel};
+pub use codec::{Compression, CompressionOptions};
+pub(crate) use codec::{Decoder, sniff};
+pub(crate) use encode::{BlobOut, Encoded, Input, encode};
+pub(crate) use file::{read_all, read_file};
+pub(crate) use hash::{Hashing, verified, verified_from};
+pub(crate) use inflate::{Limits, decompressed};
+pub(crate) use spool::{Spool, SpoolBlob};
+pub(crate) use stats::Stats;
+pub(crate) use tar::{DirTar, TarEntries, TarReader};
+
+/// What one job handles: large enough that starting it costs nothing, small enough that nobody waits for it. It is
+/// also the block of the parallel gzip writer, so that changing it changes the digests of new layers.
+pub(crate) const BLOCK: usize = 256 << 10;
