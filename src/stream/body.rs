@@ -36,6 +36,18 @@ impl Chunks {
         self.0.next().await.transpose()
     }
 
+    /// The first `len` bytes.
+    pub(crate) fn take(self, len: u64) -> Chunks {
+        Chunks::unfold((self, len), |(mut chunks, left)| async move {
+            if left == 0 {
+                return Ok(None);
+            }
+            let Some(mut chunk) = chunks.next().await? else { return Ok(None) };
+            chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            let left = left - chunk.len() as u64;
+            Ok(Some((chunk, (chunks, left))))
+        })
+    }
     /// All of it, if it is no more than `limit` bytes.
     pub(crate) async fn collect(mut self, limit: usize) -> Result<Bytes> {
         let mut all = BytesMut::new();
@@ -80,6 +92,7 @@ pub(crate) fn channel(capacity: usize) -> (Sender, Chunks) {
 }
 
 /// Feeds a stream. Dropped without [`Sender::finish`], it makes the stream fail rather than end.
+#[derive(Clone)]
 pub(crate) struct Sender(mpsc::Sender<Result<Option<Bytes>>>);
 
 impl Sender {
@@ -94,6 +107,17 @@ impl Sender {
     /// Ends the stream with this error.
     pub(crate) async fn fail(self, error: Error) {
         let _ = self.put(Err(error)).await; // whoever stopped reading needs no reason
+    }
+    /// Puts the chunk in if there is room now, else gives it back.
+    pub(crate) fn try_send(&self, chunk: Bytes) -> Option<Bytes> {
+        match self.0.try_send(Ok(Some(chunk))) {
+            Err(mpsc::error::TrySendError::Full(Ok(chunk)) | mpsc::error::TrySendError::Closed(Ok(chunk))) => chunk,
+            _ => None,
+        }
+    }
+    /// What comes from a thread that may wait: a chunk, the end, or why there is none. Whether somebody reads on.
+    pub(crate) fn blocking_send(&self, item: Result<Option<Bytes>>) -> bool {
+        self.0.blocking_send(item).is_ok()
     }
     async fn put(&self, item: Result<Option<Bytes>>) -> Result<()> {
         self.0.send(item).await.map_err(|_| Error::new(Code::Io, "the stream broke off: its reader is gone"))

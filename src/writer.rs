@@ -1,0 +1,296 @@
+//! How new layers are made: read once, compressed once, hashed on the way, written into a sink while they come.
+//!
+//! What breaks on the sink's side is tried again where the bytes can be had again: a file or directory is read a
+//! second time, a host's stream is rewound or was kept in a spool.
+
+use crate::context::{Context, Event};
+use crate::engine::Task;
+use crate::error::{Code, Error, Result};
+use crate::layer::Layer;
+use crate::oci::{Descriptor, MediaType};
+use crate::options::Options;
+use crate::sink::{SinkHandle, Tee};
+use crate::source::{BlobWriter, Home, Place};
+use crate::stream::{Chunks, Compression, DirTar, Encoded, Input, Sender, channel, encode};
+use crate::transport::Budget;
+use bytes::Bytes;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// What is moved at once between the host and the pipeline.
+const PIECE: usize = 256 << 10;
+/// Pieces that wait for the pipeline.
+const QUEUE: usize = 2;
+/// How often a layer is made again when its sink breaks.
+const TRIES: u32 = 4;
+
+/// A tar that can be read as often as needed.
+pub(crate) type Reopen = Arc<dyn Fn() -> Result<Box<dyn Read + Send>> + Send + Sync>;
+
+/// A stream of the host.
+pub trait HostStream: Send {
+    /// As [`Read::read`]; 0 is the end. It runs on a thread of its own and may wait.
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize>;
+    /// Back to the start; `None` where that can't be done.
+    fn rewind(&mut self) -> Option<Result<()>> {
+        None
+    }
+}
+
+impl Layer {
+    /// A layer from a file: a tar, plain or compressed with gzip or zstd (its bytes tell, not its name). A plain one
+    /// is compressed; a compressed one is kept as it is unless the options ask for another compression.
+    ///
+    /// Errors: `NotFound`, `Io`; `Malformed` where it is no tar; those of the sink. Options: sink, compression.
+    pub fn from_file(path: &Path, options: &Options, ctx: &Context) -> Task<Layer> {
+        let path = path.to_owned();
+        let open: Reopen = Arc::new(move || {
+            let failed = |e| Error::io("opening the layer", path.display(), &e);
+            let file = std::fs::File::open(&path).map_err(failed)?;
+            let kind = file.metadata().map_err(failed)?.file_type();
+            if kind.is_dir() {
+                let why = "a layer file is wanted, and this is a directory";
+                return Err(Error::new(Code::InvalidArgument, why).subject(path.display()));
+            }
+            Ok(Box::new(file))
+        });
+        make(open, options, ctx)
+    }
+
+    /// A layer from a tar in memory. Options: sink, compression.
+    pub fn from_bytes(tar: Bytes, options: &Options, ctx: &Context) -> Task<Layer> {
+        make(Arc::new(move || Ok(Box::new(std::io::Cursor::new(tar.clone())))), options, ctx)
+    }
+
+    /// A layer from a directory's content: sorted names, owner 0:0, modification time 0 or `SOURCE_DATE_EPOCH`.
+    /// Options: sink, compression.
+    pub fn from_dir(path: &Path, options: &Options, ctx: &Context) -> Task<Layer> {
+        let (path, mtime) = match source_date_epoch() {
+            Ok(mtime) => (path.to_owned(), mtime),
+            Err(e) => return Task::ready(Err(e)),
+        };
+        make(Arc::new(move || Ok(Box::new(DirTar::open(&path, mtime)?))), options, ctx)
+    }
+
+    /// A layer from entries that were put together by hand. Options: sink, compression.
+    pub(crate) fn from_reopen(open: Reopen, options: &Options, ctx: &Context) -> Task<Layer> {
+        make(open, options, ctx)
+    }
+
+    /// A layer from a stream of the host, read on a thread of its own. Options: sink, compression.
+    pub fn from_stream(stream: Box<dyn HostStream>, options: &Options, ctx: &Context) -> Task<Layer> {
+        let (home, options) = match start("layer from a stream", options) {
+            Ok(started) => started,
+            Err(e) => return Task::ready(Err(e)),
+        };
+        home.clone().spawn(ctx, |ctx| async move {
+            let mut stream = stream;
+            let mut budget = Budget::new(TRIES, Duration::from_millis(250));
+            loop {
+                let (chunks, back) = pump(home.place(), stream)?;
+                let tried = once(&home, &options, Input::Chunks(chunks), Again::AskTheHost, &ctx).await;
+                let failure = match tried {
+                    Err(e) if e.get_retry_after().is_some() => e,
+                    other => return other,
+                };
+                // The bytes in the spool were enough for the retries of the upload; this is the whole once more.
+                stream = back.await.map_err(|_| failure.clone())?;
+                match stream.rewind() {
+                    Some(rewound) => rewound?,
+                    None => return Err(failure),
+                }
+                tokio::time::sleep(budget.spend(failure)?).await;
+            }
+        })
+    }
+}
+
+/// A layer that the host writes, piece by piece. Dropped unfinished, it leaves nothing behind.
+pub struct LayerWriter {
+    pieces: Option<Sender>,
+    layer: Option<Task<Layer>>,
+    home: Home,
+}
+
+impl LayerWriter {
+    /// A writer into the options' sink. Options: sink, compression.
+    pub fn new(options: &Options, ctx: &Context) -> Task<LayerWriter> {
+        let (home, options) = match start("layer writer", options) {
+            Ok(started) => started,
+            Err(e) => return Task::ready(Err(e)),
+        };
+        home.clone().spawn(ctx, |ctx| async move {
+            let life = Context::new(); // ends with the writer, not with the call that opened it
+            let out = begin(&home, &options, Again::AskTheHost, &ctx, &life).await?;
+            let (tx, chunks) = channel(QUEUE);
+            let input = Input::Chunks(chunks);
+            let inner = home.clone();
+            let layer = home.spawn(&life, |ctx| async move { fill(&inner, &options, input, out, &ctx).await });
+            Ok(LayerWriter { pieces: Some(tx), layer: Some(layer), home })
+        })
+    }
+
+    /// Takes in the next bytes of the tar, all of them, or fails. Waits while the pipeline is full.
+    ///
+    /// Errors: those of the sink, `Malformed` where this is no tar; after one, the writer is of no more use.
+    pub fn write(&mut self, tar: &[u8], ctx: &Context) -> Result<()> {
+        ctx.check()?;
+        for piece in tar.chunks(PIECE) {
+            let Some(pieces) = self.pieces.clone() else { return Err(finished()) };
+            let Some(piece) = pieces.try_send(Bytes::copy_from_slice(piece)) else { continue };
+            let sent = self.home.spawn(ctx, |_| async move { Ok(pieces.send(piece).await.is_ok()) }).wait()?;
+            if !sent {
+                return Err(self.failure());
+            }
+        }
+        Ok(())
+    }
+
+    /// The layer, once everything is compressed and in its sink.
+    pub fn finish(&mut self, ctx: &Context) -> Task<Layer> {
+        match (self.layer.take(), self.pieces.take()) {
+            (Some(layer), Some(pieces)) => self.home.spawn(ctx, |_| async move {
+                let _ = pieces.finish().await; // if nobody reads any more, the layer tells why
+                layer.await
+            }),
+            _ => Task::ready(Err(finished())),
+        }
+    }
+
+    /// Why the pipeline ended before the tar did.
+    fn failure(&mut self) -> Error {
+        self.pieces = None;
+        match self.layer.take().map(Task::wait) {
+            Some(Err(e)) => e,
+            _ => finished(),
+        }
+    }
+}
+
+fn finished() -> Error {
+    Error::new(Code::InvalidState, "the layer writer is finished")
+}
+
+/// Whether the compressed bytes can be made again when an upload breaks.
+#[derive(Clone, Copy, PartialEq)]
+enum Again {
+    Yes,
+    AskTheHost,
+}
+
+fn start(call: &str, options: &Options) -> Result<(Home, Options)> {
+    options.only(call, &["sink", "compression"])?;
+    let home = match options.sink.as_ref().and_then(|s| s.0.repository()) {
+        Some((client, _)) => Home::Client(client.clone()),
+        None => Home::Local(Place::here()?),
+    };
+    Ok((home, options.clone()))
+}
+
+fn make(open: Reopen, options: &Options, ctx: &Context) -> Task<Layer> {
+    let (home, options) = match start("making a layer", options) {
+        Ok(started) => started,
+        Err(e) => return Task::ready(Err(e)),
+    };
+    home.clone().spawn(ctx, |ctx| async move {
+        let mut budget = Budget::new(TRIES, Duration::from_millis(250));
+        loop {
+            let again = open.clone();
+            let input = home.place().engine.pool().run(move || again()).await??;
+            let failure = match once(&home, &options, Input::Read(input), Again::Yes, &ctx).await {
+                Err(e) if e.get_retry_after().is_some() => e,
+                other => return other,
+            };
+            let message = failure.to_string();
+            let delay = budget.spend(failure)?;
+            ctx.emit(&Event { kind: "retry", subject: "layer".into(), done: 0, total: None, message });
+            tokio::time::sleep(delay).await;
+        }
+    })
+}
+
+async fn once(home: &Home, options: &Options, input: Input, again: Again, ctx: &Context) -> Result<Layer> {
+    let out = begin(home, options, again, ctx, ctx).await?;
+    fill(home, options, input, out, ctx).await
+}
+
+/// Opens the sink under `ctx`; what goes on afterwards does so under `life`.
+async fn begin(home: &Home, options: &Options, again: Again, ctx: &Context, life: &Context) -> Result<Box<dyn BlobWriter>> {
+    let sink = options.sink.clone().unwrap_or_else(SinkHandle::spool);
+    ctx.check()?;
+    match sink.0.repository() {
+        Some((client, reference)) if again == Again::AskTheHost => {
+            let tee = Tee::begin(life, home.place(), client, &sink, reference).await?;
+            Ok(Box::new(tee))
+        }
+        _ => sink.0.begin(life, home.place()).await,
+    }
+}
+
+async fn fill(
+    home: &Home,
+    options: &Options,
+    input: Input,
+    mut out: Box<dyn BlobWriter>,
+    ctx: &Context,
+) -> Result<Layer> {
+    let place = home.place();
+    let compression = options.compression.unwrap_or_default();
+    let mut told = 0;
+    let progress = |n: u64| {
+        ctx.count_bytes(n - told);
+        told = n;
+        ctx.emit(&Event { kind: "compress", subject: "layer".into(), done: n, total: None, message: String::new() });
+    };
+    let made = encode(&place.engine, &place.stats, input, compression, &mut *out, progress).await?;
+    let descriptor = descriptor_of(&made);
+    let source = out.commit(descriptor.clone()).await?;
+    Ok(Layer::written(descriptor, made.diff_id, source, home.clone()))
+}
+
+fn descriptor_of(made: &Encoded) -> Descriptor {
+    let media_type = match made.compression {
+        Compression::None => MediaType::OCI_LAYER,
+        Compression::Gzip => MediaType::OCI_LAYER_GZIP,
+        Compression::Zstd => MediaType::OCI_LAYER_ZSTD,
+    };
+    Descriptor::new(media_type, made.digest.clone(), made.size)
+}
+
+type Back = oneshot::Receiver<Box<dyn HostStream>>;
+
+/// Reads a stream of the host on a thread of its own, as fast as the pipeline takes it.
+fn pump(place: &Place, mut stream: Box<dyn HostStream>) -> Result<(Chunks, Back)> {
+    let (tx, chunks) = channel(QUEUE);
+    let (give_back, back) = oneshot::channel();
+    place.engine.callback(move || {
+        let mut buf = vec![0; PIECE];
+        loop {
+            let piece = match stream.read(&mut buf) {
+                Ok(0) => Ok(None),
+                Ok(n) => Ok(Some(Bytes::copy_from_slice(&buf[..n.min(PIECE)]))),
+                Err(e) => Err(e),
+            };
+            let more = matches!(piece, Ok(Some(_)));
+            if !tx.blocking_send(piece) || !more {
+                break;
+            }
+        }
+        drop(tx);
+        let _ = give_back.send(stream);
+    })?;
+    Ok((chunks, back))
+}
+
+/// `SOURCE_DATE_EPOCH` (reproducible-builds.org), else 0.
+fn source_date_epoch() -> Result<u64> {
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) if !text.is_empty() => text.parse().map_err(|_| {
+            Error::new(Code::InvalidArgument, "SOURCE_DATE_EPOCH is no number of seconds").subject(crate::digest::shown(&text))
+        }),
+        _ => Ok(0),
+    }
+}
