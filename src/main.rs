@@ -1,1 +1,2 @@
-fn main(){}
+//! The `parb` command.
+fn main() {}
