@@ -66,6 +66,10 @@ impl Context {
     pub fn on_event(&self, callback: impl Fn(&Event) + Send + Sync + 'static) {
         *lock(&self.0.progress.callback) = Some(Arc::new(callback));
     }
+    /// Ends what [`Context::on_event`] began.
+    pub fn off_event(&self) {
+        *lock(&self.0.progress.callback) = None;
+    }
     /// Ends every call under this context and its children, at once and from any thread.
     pub fn cancel(&self) {
         self.0.cancel.cancel();
