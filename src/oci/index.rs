@@ -159,6 +159,16 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_run_is_not_picked() {
+        let json = index(&["", ""]).raw().clone();
+        let json = String::from_utf8(json.to_vec()).unwrap();
+        let json = json.replacen(MediaType::OCI_MANIFEST.as_str(), MediaType::OCI_CONFIG.as_str(), 1);
+        let json = json.replacen(MediaType::OCI_MANIFEST.as_str(), MediaType::OCI_INDEX.as_str(), 1);
+        let index = IndexManifest::from_bytes(json.into(), None).unwrap();
+        assert_eq!(index.pick(&Platform::default()).unwrap().media_type, MediaType::OCI_INDEX);
+    }
+
+    #[test]
     fn what_is_there_is_told() {
         let error = index(&["linux/arm64", "unknown/unknown"]).pick(&Platform::default()).unwrap_err();
         assert_eq!(error.code(), Code::NotFound);

@@ -142,6 +142,10 @@ pub struct ManifestEdit {
 }
 
 impl ManifestEdit {
+    /// Every member as changed so far.
+    pub fn doc(&self) -> &ManifestDoc {
+        &self.doc
+    }
     /// Every member, to change at will; the manifest counts as changed from now on.
     pub fn doc_mut(&mut self) -> &mut ManifestDoc {
         self.changed = true;
@@ -180,6 +184,10 @@ impl ManifestEdit {
     /// Sets or clears what the manifest refers to. Unlike in the reference, it stays where this is not called.
     pub fn set_subject(&mut self, subject: Option<Descriptor>) {
         self.doc_mut().subject = subject;
+    }
+    /// Whether anything was called that changes.
+    pub fn is_changed(&self) -> bool {
+        self.changed
     }
     /// The changed manifest, or the original bytes if there was no change.
     ///
@@ -329,7 +337,9 @@ mod tests {
         assert_eq!(manifest.edit().finish().unwrap().raw(), manifest.raw());
 
         let mut edit = manifest.edit();
+        assert!(!edit.is_changed());
         edit.set_annotation("b", "&");
+        assert!(edit.is_changed() && edit.doc().annotations.len() == 1);
         edit.set_annotation("a", "1");
         edit.unset_annotation("a");
         edit.set_config(&Bytes::from_static(b"{}"));

@@ -1,6 +1,7 @@
 //! Media types of manifests, configs and layers: an open set, with what is known about the usual ones.
 
-use super::json::{Json, Read, write_string};
+use super::go::write_string;
+use super::json::{Json, Read};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;

@@ -14,6 +14,7 @@
 mod config;
 mod config_edit;
 mod descriptor;
+mod go;
 mod index;
 mod json;
 mod manifest;

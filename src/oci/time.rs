@@ -1,6 +1,7 @@
 //! A time as RFC 3339 text, in the form in which Go prints it again.
 
-use super::json::{Json, Read, Wrong, write_string};
+use super::go::write_string;
+use super::json::{Json, Read, Wrong};
 use crate::digest::shown;
 use crate::error::{Error, Result, invalid};
 use serde_json::value::RawValue;

@@ -1,1 +1,4 @@
+//! The integration tests, in one program.
 
+mod golden_mutate;
+mod oci_properties;
