@@ -294,3 +294,263 @@ fn count(stats: &Stats, read: usize, written: usize) {
 async fn send(tx: &mpsc::Sender<Piece>, piece: Piece) -> Result<()> {
     tx.send(piece).await.map_err(|_| Error::new(Code::InvalidState, "the writing half of a pipeline is gone"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BLOCK, Decoder, TarEntries};
+    use super::*;
+    use bytes::BytesMut;
+    use futures_util::{FutureExt, stream};
+
+    #[derive(Default)]
+    struct Memory {
+        bytes: BytesMut,
+        /// Fails from here on.
+        limit: Option<usize>,
+    }
+
+    impl BlobOut for Memory {
+        fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<()>> {
+            async move {
+                tokio::task::yield_now().await;
+                if self.limit.is_some_and(|limit| self.bytes.len() > limit) {
+                    return Err(Error::new(Code::Unavailable, "the connection is gone"));
+                }
+                self.bytes.extend_from_slice(&chunk);
+                Ok(())
+            }
+            .boxed()
+        }
+    }
+
+    struct Bench {
+        engine: Arc<Engine>,
+        stats: Arc<Stats>,
+    }
+
+    impl Bench {
+        fn new(threads: usize) -> Bench {
+            Bench { engine: Engine::with_pool(threads), stats: Arc::default() }
+        }
+        fn run(&self, input: Input, options: CompressionOptions) -> Result<(Encoded, Bytes)> {
+            let mut out = Memory::default();
+            let encode = encode(&self.engine, &self.stats, input, options, &mut out, |_| ());
+            let encoded = self.engine.handle().block_on(encode)?;
+            let bytes = out.bytes.freeze();
+            assert_eq!((&encoded.digest, encoded.size), (&Digest::sha256(&bytes), bytes.len() as u64));
+            Ok((encoded, bytes))
+        }
+        fn bytes(&self, data: &[u8], options: CompressionOptions) -> Result<(Encoded, Bytes)> {
+            self.run(Input::Read(Box::new(std::io::Cursor::new(data.to_vec()))), options)
+        }
+    }
+
+    fn auto() -> CompressionOptions {
+        CompressionOptions::default()
+    }
+
+    fn ask(kind: Compression) -> CompressionOptions {
+        CompressionOptions { kind: Some(kind), level: None }
+    }
+
+    /// A tar of some `len` bytes.
+    fn tar_of(len: usize) -> Vec<u8> {
+        let mut entries = TarEntries::default();
+        entries.add_bytes("data", 0o644, gzip::tests::sample(len)).unwrap();
+        let mut tar = Vec::new();
+        entries.read(0).read_to_end(&mut tar).unwrap();
+        tar
+    }
+
+    fn decode(mut data: Bytes) -> Vec<u8> {
+        let mut decoder = Decoder::new(sniff(&data)).unwrap();
+        let mut out = Vec::new();
+        loop {
+            let step = decoder.step(&mut data, BLOCK).unwrap();
+            if step.is_empty() {
+                decoder.finish().unwrap();
+                return out;
+            }
+            out.extend(step);
+        }
+    }
+
+    #[test]
+    fn the_same_whatever_the_pool_and_the_cut() {
+        let tar = tar_of(5 * BLOCK + 300);
+        for kind in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let (first, blob) = Bench::new(1).bytes(&tar, ask(kind)).unwrap();
+            assert!(decode(blob) == tar);
+            assert_eq!((first.diff_id.clone(), first.uncompressed_size), (Digest::sha256(&tar), tar.len() as u64));
+            assert_eq!(first.compression, kind);
+            assert_eq!(first.digest == first.diff_id, kind == Compression::None);
+            let bench = Bench::new(4);
+            arbtest::arbtest(|u| {
+                let mut chunks = Vec::new();
+                let mut left = Bytes::from(tar.clone());
+                while !left.is_empty() {
+                    let most = *u.choose(&[1_000, BLOCK, 3 * BLOCK])?;
+                    let n = u.int_in_range(0..=most)?.min(left.len()).max(usize::from(chunks.len() > 500));
+                    chunks.push(Ok(left.split_to(n)));
+                    if u.is_empty() {
+                        chunks.push(Ok(std::mem::take(&mut left)));
+                    }
+                }
+                let input = Input::Chunks(Chunks::from_stream(stream::iter(chunks)));
+                let (again, _) = bench.run(input, ask(kind)).unwrap();
+                assert_eq!((&again.digest, &again.diff_id), (&first.digest, &first.diff_id), "{kind}");
+                Ok(())
+            })
+            .budget_ms(300);
+        }
+    }
+
+    #[test]
+    fn each_byte_is_compressed_once_on_more_than_one_thread() {
+        let tar = tar_of(64 << 20);
+        let bench = Bench::new(4);
+        let (encoded, _) = bench.bytes(&tar, auto()).unwrap();
+        assert_eq!(encoded.compression, Compression::Gzip);
+        assert_eq!(bench.stats.compress_in.get(), tar.len() as u64);
+        assert_eq!(bench.stats.compress_out.get() + 8, encoded.size, "all but the trailer");
+        assert!(bench.stats.compress_threads() >= 2);
+        assert_eq!(bench.stats.hash_bytes.get(), tar.len() as u64 + encoded.size);
+    }
+
+    #[test]
+    fn progress_tells_the_bytes_that_were_read() {
+        let tar = tar_of(3 * BLOCK);
+        let bench = Bench::new(2);
+        let (packed, _) = bench.bytes(&tar, auto()).map(|(e, b)| (b, e)).unwrap();
+        for data in [Bytes::from(tar), packed] {
+            let mut seen = Vec::new();
+            let mut out = Memory::default();
+            let input = Input::Chunks(Chunks::from_bytes(data.clone()));
+            let work = encode(&bench.engine, &bench.stats, input, auto(), &mut out, |n| seen.push(n));
+            bench.engine.handle().block_on(work).unwrap();
+            assert!(seen.is_sorted() && seen.last() == Some(&(data.len() as u64)), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_compressed_stays_as_it_is() {
+        let tar = tar_of(2 * BLOCK + 5);
+        for kind in [Compression::Gzip, Compression::Zstd] {
+            let bench = Bench::new(2);
+            let (made, blob) = bench.bytes(&tar, ask(kind)).unwrap();
+            let compressed = bench.stats.compress_in.get();
+            for options in [auto(), ask(kind)] {
+                let (encoded, bytes) = bench.bytes(&blob, options).unwrap();
+                assert!(bytes == blob);
+                assert_eq!((encoded.digest, encoded.diff_id), (made.digest.clone(), made.diff_id.clone()));
+                assert_eq!((encoded.uncompressed_size, encoded.compression), (tar.len() as u64, kind));
+            }
+            assert_eq!(bench.stats.compress_in.get(), compressed, "nothing was compressed again");
+        }
+    }
+
+    #[test]
+    fn another_compression_is_made_of_it_when_asked() {
+        let tar = tar_of(2 * BLOCK + 5);
+        let kinds = [Compression::None, Compression::Gzip, Compression::Zstd];
+        let bench = Bench::new(2);
+        let made = kinds.map(|kind| bench.bytes(&tar, ask(kind)).unwrap());
+        for (_, from) in &made {
+            for (to, _) in &made {
+                let (encoded, _) = bench.bytes(from, ask(to.compression)).unwrap();
+                assert_eq!((&encoded.digest, &encoded.diff_id), (&to.digest, &to.diff_id));
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_layer_is_a_layer() {
+        for kind in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let (encoded, blob) = Bench::new(1).bytes(&[], ask(kind)).unwrap();
+            assert_eq!((encoded.diff_id, encoded.uncompressed_size), (Digest::sha256(b""), 0));
+            assert_eq!(blob.is_empty(), kind == Compression::None);
+            assert!(decode(blob).is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_no_tar_is_refused() {
+        let bench = Bench::new(2);
+        let (_, twice) = bench.bytes(&tar_of(10), auto()).unwrap();
+        let mut packed = gzip::header(2).to_vec();
+        packed.extend(gzip::compress_block(&[], &twice, &[], 2, true));
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&twice);
+        packed.extend(gzip::trailer(&crc, twice.len() as u64));
+        for bad in [&b"hello"[..], &[b'x'; 4096], &packed] {
+            for options in [auto(), ask(Compression::Zstd), ask(Compression::None)] {
+                let e = bench.bytes(bad, options).unwrap_err();
+                assert_eq!((e.code(), e.message()), (Code::Malformed, "not a tar archive"));
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_input_is_refused() {
+        let bench = Bench::new(2);
+        for kind in [Compression::Gzip, Compression::Zstd] {
+            let (_, good) = bench.bytes(&tar_of(3 * BLOCK), ask(kind)).unwrap();
+            let mut flipped = good.to_vec();
+            flipped[good.len() - 3] ^= 1;
+            for bad in [&flipped[..], &good[..good.len() - 1], &good[..good.len() / 2], &[&good[..], b"tail"].concat()]
+            {
+                for options in [auto(), ask(Compression::None)] {
+                    assert_eq!(bench.bytes(bad, options).unwrap_err().code(), Code::Malformed);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_error_of_either_end_comes_through() {
+        let bench = Bench::new(1);
+        let tar = tar_of(20 * BLOCK);
+        for kind in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let mut out = Memory { limit: Some(100_000), ..Memory::default() };
+            let input = Input::Chunks(Chunks::from_bytes(tar.clone()));
+            let work = encode(&bench.engine, &bench.stats, input, ask(kind), &mut out, |_| ());
+            assert_eq!(bench.engine.handle().block_on(work).unwrap_err().code(), Code::Unavailable);
+
+            let broken = [Ok(Bytes::copy_from_slice(&tar[..5 * BLOCK])), Err(Error::new(Code::Callback, "no more"))];
+            let input = Input::Chunks(Chunks::from_stream(stream::iter(broken)));
+            assert_eq!(bench.run(input, ask(kind)).unwrap_err().code(), Code::Callback);
+        }
+    }
+
+    /// Never gives more blocks than may be under way before what was made of the first ones is taken.
+    #[test]
+    fn a_slow_destination_holds_the_source_back() {
+        struct Stuck;
+        impl BlobOut for Stuck {
+            fn write(&mut self, _: Bytes) -> BoxFuture<'_, Result<()>> {
+                std::future::pending().boxed()
+            }
+        }
+        for kind in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let bench = Bench::new(2);
+            let taken = Arc::new(AtomicU64::new(0));
+            let count = taken.clone();
+            let head = Bytes::from(tar_of(BLOCK)).slice(..BLOCK);
+            let endless = stream::repeat_with(move || {
+                count.fetch_add(1, Relaxed);
+                Ok(head.clone())
+            });
+            let input = Input::Chunks(Chunks::from_stream(endless));
+            let mut out = Stuck;
+            let work = encode(&bench.engine, &bench.stats, input, ask(kind), &mut out, |_| ()).boxed();
+            let waited = bench
+                .engine
+                .handle()
+                .block_on(async { tokio::time::timeout(std::time::Duration::from_millis(150), work).await });
+            assert!(waited.is_err());
+            // zstd may swallow more before anything comes out; it is asked for its first output here.
+            let most = if kind == Compression::Zstd { 12 } else { 2 + 3 };
+            assert!(taken.load(Relaxed) <= most, "{kind}: {}", taken.load(Relaxed));
+        }
+    }
+}

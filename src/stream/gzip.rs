@@ -31,48 +31,34 @@ pub(crate) fn trailer(crc: &crc32fast::Hasher, size: u64) -> [u8; 8] {
     [crc[0], crc[1], crc[2], crc[3], size[0], size[1], size[2], size[3]]
 }
 
-struct Scratch {
-    level: i32,
-    deflate: Compress,
-    out: Vec<u8>,
-}
-
 thread_local! {
-    // A compressor is 300 KiB to allocate and to touch; reset, it does the same as a new one (tested below).
-    static SCRATCH: RefCell<Option<Scratch>> = const { RefCell::new(None) };
+    // Room for the largest output; what comes out is much smaller, and gets a buffer of its own size.
+    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// `prefix`, and then the deflated `block`. `before` is what precedes the block in the input: all of it, or
 /// [`DICTIONARY`] bytes or more.
 pub(crate) fn compress_block(prefix: &[u8], block: &[u8], before: &[u8], level: i32, last: bool) -> Vec<u8> {
     let dictionary = &before[before.len().saturating_sub(DICTIONARY)..];
-    SCRATCH.with_borrow_mut(|slot| {
-        let scratch = match slot {
-            Some(scratch) if scratch.level == level => {
-                scratch.deflate.reset();
-                scratch
-            }
-            _ => {
-                let deflate = Compress::new(flate2::Compression::new(level.unsigned_abs()), false);
-                slot.insert(Scratch { level, deflate, out: Vec::new() })
-            }
-        };
-        let out = &mut scratch.out;
+    // A new compressor each time: one that is reset hashes the end of its dictionary together with whatever it had in
+    // its window before (zlib-rs 0.6.8), and so may choose other matches.
+    let mut deflate = Compress::new(flate2::Compression::new(level.unsigned_abs()), false);
+    if !dictionary.is_empty() {
+        deflate.set_dictionary(dictionary).expect("a raw stream that has seen nothing takes a dictionary");
+    }
+    ROOM.with_borrow_mut(|out| {
         out.clear();
         out.extend_from_slice(prefix);
         // No encoding needs nine bits for a byte of input and more than these for the rest. All has to go out in one
         // call: a flush that is interrupted for want of room is made twice.
         out.reserve(block.len() + block.len() / 8 + 1024);
-        if !dictionary.is_empty() {
-            scratch.deflate.set_dictionary(dictionary).expect("a raw stream that has seen nothing takes a dictionary");
-        }
         let flush = if last { FlushCompress::Finish } else { FlushCompress::Sync };
-        let status = scratch.deflate.compress_vec(block, out, flush).expect("the compressor is in order");
+        let status = deflate.compress_vec(block, out, flush).expect("the compressor is in order");
         let done = match status {
             Status::StreamEnd => last,
             _ => !last && out.len() < out.capacity(),
         };
-        assert!(done && scratch.deflate.total_in() == block.len() as u64, "the output has room for the whole block");
+        assert!(done && deflate.total_in() == block.len() as u64, "the output has room for the whole block");
         out.as_slice().into()
     })
 }
@@ -145,7 +131,17 @@ pub(crate) mod tests {
             LEVELS.map(|l| Digest::sha256(&compress(&data, l, BLOCK)).hex()[..16].to_owned()).collect();
         assert_eq!(digests, GOLDEN);
     }
-    const GOLDEN: [&str; 9] = ["", "", "", "", "", "", "", "", ""];
+    const GOLDEN: [&str; 9] = [
+        "2776e5dd8aebae52",
+        "985c5ff00071b717",
+        "9c894d783517be0e",
+        "1dccc1b77dae63c5",
+        "587979d4d6770775",
+        "3cf45e88a77ab6d5",
+        "115687f7dcfe2732",
+        "b07d6f60790d996f",
+        "14e0b3826c124ff7",
+    ];
 
     #[test]
     fn round_trip() {
@@ -170,7 +166,8 @@ pub(crate) mod tests {
         for level in LEVELS {
             let gz = compress(&noise, level, BLOCK);
             assert!(inflate(&gz) == noise);
-            assert!(gz.len() < noise.len() + noise.len() / 100, "level {level}: {}", gz.len());
+            let more = if level == 1 { noise.len() / 16 } else { noise.len() / 1000 }; // level 1 never just stores
+            assert!(gz.len() < noise.len() + more, "level {level}: {}", gz.len());
         }
     }
 
@@ -185,15 +182,15 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_used_compressor_writes_what_a_new_one_does() {
-        let data = sample(BLOCK);
+    fn a_block_does_not_depend_on_what_the_thread_did_before() {
+        let data = sample(6 * BLOCK);
         for level in LEVELS {
-            let run = move |data: Vec<u8>| compress_block(&[], &data, &data[7..40_000], level, false);
-            let copy = data.clone();
-            let fresh = std::thread::spawn(move || run(copy)).join().unwrap();
-            compress_block(&[], &sample(BLOCK + 999)[999..], &[], level, true);
-            compress_block(&[], &[0; 70_000], &[], level, false);
-            assert!(run(data.clone()) == fresh, "level {level}");
+            let block = |i: usize| compress_block(&[], &data[i * BLOCK..][..BLOCK], &data[..i * BLOCK], level, false);
+            let one_thread: Vec<_> = (0..6).map(block).collect();
+            for (i, here) in one_thread.iter().enumerate() {
+                let fresh = std::thread::scope(|scope| scope.spawn(|| block(i)).join().unwrap());
+                assert!(*here == fresh, "level {level}, block {i}");
+            }
         }
     }
 

@@ -6,10 +6,15 @@
 //! files, directories, symbolic links, hard links within the tree, devices and fifos; left out are sockets, which no
 //! tar can hold, and extended attributes. Names over 100 bytes become GNU long names, which everything reads.
 
+mod header;
+
+pub(crate) use header::check_head;
+
 use crate::digest::shown;
-use crate::error::{Code, Error, Result, invalid, malformed};
-use ::tar::{EntryType, Header};
+use crate::error::{Code, Error, Result, invalid};
+use ::tar::EntryType;
 use bytes::{Buf, Bytes};
+use header::{Entry, padding};
 use std::collections::{HashMap, VecDeque};
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -121,25 +126,6 @@ fn clean(name: &str) -> Result<Vec<u8>> {
     }
 }
 
-/// An error unless a stream that begins so can be a tar: a header with a good checksum, the zeros of an empty tar, or
-/// nothing at all. `head` has 512 bytes, or all that there is.
-pub(crate) fn check_head(head: &[u8]) -> Result<()> {
-    let no = || Err(malformed("not a tar archive"));
-    if head.is_empty() {
-        return Ok(());
-    }
-    let Some(header) = head.get(..BLOCK) else { return no() };
-    if header.iter().all(|b| *b == 0) {
-        return Ok(());
-    }
-    let Ok(said) = Header::from_byte_slice(header).cksum() else { return no() };
-    let field = 148..156; // counts as spaces
-    let bytes = || header.iter().enumerate().map(|(i, b)| if field.contains(&i) { b' ' } else { *b });
-    let sum: u32 = bytes().map(u32::from).sum();
-    let signed: i32 = bytes().map(|b| i32::from(b as i8)).sum(); // as old tars did it
-    if said == sum || i64::from(said) == i64::from(signed) { Ok(()) } else { no() }
-}
-
 /// Gives the bytes of a tar while it is made; holds no more than a header of it.
 pub(crate) struct TarReader {
     items: VecDeque<Item>,
@@ -147,7 +133,7 @@ pub(crate) struct TarReader {
     mtime: u64,
     /// Where files with several names were first.
     links: HashMap<(u64, u64), Vec<u8>>,
-    ready: Bytes,
+    ready: VecDeque<Bytes>,
     data: Option<Data>,
     ended: bool,
     failed: Option<Error>,
@@ -182,28 +168,35 @@ impl Read for TarReader {
 impl TarReader {
     fn new(items: VecDeque<Item>, mtime: u64) -> TarReader {
         let links = HashMap::new();
-        TarReader { items, walk: None, mtime, links, ready: Bytes::new(), data: None, ended: false, failed: None }
+        let ready = VecDeque::new();
+        TarReader { items, walk: None, mtime, links, ready, data: None, ended: false, failed: None }
     }
 
     fn fill(&mut self, buf: &mut [u8]) -> Result<usize> {
         while !buf.is_empty() {
-            if !self.ready.is_empty() {
-                let n = buf.len().min(self.ready.len());
-                self.ready.copy_to_slice(&mut buf[..n]);
-                return Ok(n);
+            if let Some(front) = self.ready.front_mut() {
+                let n = buf.len().min(front.len());
+                front.copy_to_slice(&mut buf[..n]);
+                if front.is_empty() {
+                    self.ready.pop_front();
+                }
+                if n > 0 {
+                    return Ok(n);
+                }
+                continue;
             }
             if let Some(data) = &mut self.data {
                 let n = data.read(buf)?;
                 if n > 0 {
                     return Ok(n);
                 }
-                self.ready = padding(data.size);
+                self.ready.push_back(padding(data.size));
                 self.data = None;
             } else if self.ended {
                 break;
             } else if !self.advance()? {
                 self.ended = true;
-                self.ready = Bytes::from_static(END);
+                self.ready.push_back(Bytes::from_static(END));
             }
         }
         Ok(0)
@@ -222,14 +215,12 @@ impl TarReader {
         match item {
             Item::Bytes { name, mode, data } => {
                 let entry = Entry { kind: EntryType::Regular, mode, size: data.len() as u64, ..Entry::default() };
-                let mut out = entry.header(&name, &[], self.mtime);
-                out.extend_from_slice(&data);
-                out.extend_from_slice(&padding(data.len() as u64));
-                self.ready = out.into();
+                let padding = padding(data.len() as u64);
+                self.ready.extend([entry.header(&name, &[], self.mtime).into(), data, padding]);
             }
             Item::Symlink { name, target } => {
                 let entry = Entry { kind: EntryType::Symlink, mode: 0o777, ..Entry::default() };
-                self.ready = entry.header(&name, &target, self.mtime).into();
+                self.ready.push_back(entry.header(&name, &target, self.mtime).into());
             }
             Item::Local { path, name } => self.walk = Some(Walk::new(path, name)?),
         }
@@ -272,7 +263,7 @@ impl TarReader {
         } else {
             return Ok(()); // a socket
         }
-        self.ready = entry.header(&name, &target, self.mtime).into();
+        self.ready.push_back(entry.header(&name, &target, self.mtime).into());
         Ok(())
     }
 }
@@ -353,58 +344,216 @@ fn retry(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     }
 }
 
-struct Entry {
-    kind: EntryType,
-    mode: u32,
-    size: u64,
-    device: Option<(u32, u32)>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::tar::Header;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
-impl Default for Entry {
-    fn default() -> Entry {
-        Entry { kind: EntryType::Regular, mode: 0, size: 0, device: None }
-    }
-}
-
-impl Entry {
-    fn header(&self, name: &[u8], target: &[u8], mtime: u64) -> Vec<u8> {
-        let mut out = Vec::with_capacity(BLOCK);
-        let mut header = Header::new_gnu();
-        let fields = header.as_old_mut();
-        put(&mut out, EntryType::GNULongName, &mut fields.name, name);
-        put(&mut out, EntryType::GNULongLink, &mut fields.linkname, target);
-        header.set_entry_type(self.kind);
-        header.set_mode(self.mode);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_size(self.size);
-        header.set_mtime(mtime);
-        if let (Some((major, minor)), Some(gnu)) = (self.device, header.as_gnu_mut()) {
-            gnu.set_device_major(major);
-            gnu.set_device_minor(minor);
-        }
-        header.set_cksum();
-        out.extend_from_slice(header.as_bytes());
+    fn bytes(mut reader: impl Read) -> Vec<u8> {
+        let mut out = Vec::new();
+        reader.read_to_end(&mut out).unwrap();
+        assert_eq!(out.len() % BLOCK, 0);
         out
     }
-}
 
-/// Puts `text` into its field, and what is too long for it in front of the entry as well.
-fn put(out: &mut Vec<u8>, kind: EntryType, field: &mut [u8; 100], text: &[u8]) {
-    let n = text.len().min(field.len());
-    field[..n].copy_from_slice(&text[..n]);
-    if text.len() <= field.len() {
-        return;
+    /// Name, kind, mode, size, target of each entry, as another implementation reads them.
+    fn list(tar: &[u8]) -> Vec<(String, EntryType, u32, u64, String)> {
+        let mut archive = ::tar::Archive::new(tar);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let entries = archive.entries().unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            let header = entry.header();
+            assert_eq!((header.uid().unwrap(), header.gid().unwrap()), (0, 0));
+            assert_eq!((header.username().unwrap(), header.groupname().unwrap()), (Some(""), Some("")));
+            let target = entry.link_name_bytes().map(|b| text(&b)).unwrap_or_default();
+            (text(&entry.path_bytes()), header.entry_type(), header.mode().unwrap(), entry.size(), target)
+        });
+        entries.collect()
     }
-    let size = text.len() as u64 + 1; // with a NUL
-    let entry = Entry { kind, mode: 0o644, size, device: None };
-    out.extend_from_slice(&entry.header(b"././@LongLink", &[], 0));
-    out.extend_from_slice(text);
-    out.push(0);
-    out.extend_from_slice(&padding(size));
-}
 
-fn padding(size: u64) -> Bytes {
-    let over = (size % BLOCK as u64) as usize;
-    Bytes::from_static(&END[..(BLOCK - over) % BLOCK])
+    fn names(tar: &[u8]) -> Vec<String> {
+        list(tar).into_iter().map(|entry| entry.0).collect()
+    }
+
+    fn mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn tree() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        std::fs::create_dir_all(at("b/inner")).unwrap();
+        std::fs::create_dir(at("empty")).unwrap();
+        std::fs::write(at("b/inner/file"), vec![5; 70_000]).unwrap();
+        std::fs::write(at("b-c"), "x").unwrap();
+        std::fs::write(at("a"), "").unwrap();
+        std::fs::write(at("Z"), [1; 512]).unwrap();
+        std::fs::write(at("é"), "text").unwrap();
+        std::fs::write(at(&"long".repeat(40)), "l").unwrap();
+        std::fs::write(at(&"n".repeat(100)), "n").unwrap();
+        symlink("../else/where", at("link")).unwrap();
+        symlink("t".repeat(300), at("long-link")).unwrap();
+        std::fs::hard_link(at("b/inner/file"), at("z-hard")).unwrap();
+        mode(&at("Z"), 0o4751);
+        for file in ["a", "b-c", "b/inner/file"] {
+            mode(&at(file), 0o640);
+        }
+        mode(&at("empty"), 0o1777);
+        root
+    }
+
+    #[test]
+    fn a_directory_becomes_a_sorted_tar_and_the_same_each_time() {
+        let root = tree();
+        let _socket = std::os::unix::net::UnixListener::bind(root.path().join("socket")).unwrap();
+        let tar = bytes(DirTar::open(root.path(), 1_700_000_000).unwrap());
+        assert!(tar == bytes(DirTar::open(root.path(), 1_700_000_000).unwrap()));
+        assert!(tar != bytes(DirTar::open(root.path(), 0).unwrap()), "the time is in it");
+        let (long, hundred) = ("long".repeat(40), "n".repeat(100));
+        let expected = [
+            "Z",
+            "a",
+            "b/",
+            "b/inner/",
+            "b/inner/file",
+            "b-c",
+            "empty/",
+            "link",
+            "long-link",
+            &long,
+            &hundred,
+            "z-hard",
+            "é",
+        ];
+        assert_eq!(names(&tar), expected);
+        let entries = list(&tar);
+        let get = |name: &str| entries.iter().find(|e| e.0 == name).unwrap();
+        assert_eq!(get("Z").2, 0o4751);
+        assert_eq!((get("empty/").1, get("empty/").2), (EntryType::Directory, 0o1777));
+        assert_eq!((get("b/inner/file").1, get("b/inner/file").3), (EntryType::Regular, 70_000));
+        assert_eq!((get("z-hard").1, get("z-hard").3, &*get("z-hard").4), (EntryType::Link, 0, "b/inner/file"));
+        assert_eq!((get("link").1, &*get("link").4), (EntryType::Symlink, "../else/where"));
+        assert_eq!(get("long-link").4, "t".repeat(300));
+        check_head(&tar).unwrap();
+    }
+
+    #[test]
+    fn a_copy_of_the_tree_gives_the_same_bytes() {
+        let (one, two) = (tree(), tree());
+        assert!(bytes(DirTar::open(one.path(), 0).unwrap()) == bytes(DirTar::open(two.path(), 0).unwrap()));
+    }
+
+    #[test]
+    fn tar_of_the_system_lists_the_same() {
+        let root = tree();
+        let tar = bytes(DirTar::open(root.path(), 0).unwrap());
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        io::Write::write_all(&mut file, &tar).unwrap();
+        let args = ["--quoting-style=literal", "-tf"];
+        let Ok(out) = std::process::Command::new("tar").args(args).arg(file.path()).output() else {
+            return; // no tar here; the crate has read it above
+        };
+        assert!(out.status.success() && out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
+        let theirs: Vec<String> = String::from_utf8(out.stdout).unwrap().lines().map(str::to_owned).collect();
+        assert_eq!(theirs, names(&tar));
+    }
+
+    #[test]
+    fn small_reads_give_the_same() {
+        struct Small<R>(R);
+        impl<R: Read> Read for Small<R> {
+            fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+                let n = buf.len().min(7);
+                self.0.read(&mut buf[..n])
+            }
+        }
+        let root = tree();
+        let open = || DirTar::open(root.path(), 0).unwrap();
+        assert!(bytes(Small(open())) == bytes(open()));
+    }
+
+    #[test]
+    fn a_fifo_is_kept_and_not_opened() {
+        let root = tempfile::tempdir().unwrap();
+        let made = std::process::Command::new("mkfifo").arg(root.path().join("f")).status();
+        if !made.is_ok_and(|s| s.success()) {
+            return; // a system without mkfifo
+        }
+        assert_eq!(list(&bytes(DirTar::open(root.path(), 0).unwrap()))[0].1, EntryType::Fifo);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn devices_keep_their_numbers() {
+        let mut entries = TarEntries::default();
+        entries.add_path(Path::new("/dev/null"), "null").unwrap();
+        let tar = bytes(entries.read(0));
+        let header = Header::from_byte_slice(&tar[..BLOCK]);
+        assert_eq!(header.entry_type(), EntryType::Char);
+        assert_eq!((header.device_major().unwrap(), header.device_minor().unwrap()), (Some(1), Some(3)));
+    }
+
+    #[test]
+    fn a_file_that_changes_its_size_is_an_error() {
+        for (new, how) in [(10, "shorter"), (200_000, "longer")] {
+            let root = tempfile::tempdir().unwrap();
+            let path = root.path().join("f");
+            std::fs::write(&path, vec![1; 100_000]).unwrap();
+            let mut tar = DirTar::open(root.path(), 0).unwrap();
+            tar.read_exact(&mut [0; 600]).unwrap();
+            File::options().write(true).open(&path).unwrap().set_len(new).unwrap();
+            let e: Error = io::copy(&mut tar, &mut io::sink()).unwrap_err().into();
+            assert_eq!(e.code(), Code::Io);
+            assert!(e.message().contains(how) && e.get_subject() == Some(&*path.to_string_lossy()), "{e}");
+            assert!(tar.read(&mut [0; 10]).is_err(), "and it stays one");
+        }
+    }
+
+    #[test]
+    fn what_is_no_directory_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(DirTar::open(file.path(), 0).err().unwrap().code(), Code::InvalidArgument);
+        assert_eq!(DirTar::open(Path::new("/no/such"), 0).err().unwrap().code(), Code::NotFound);
+    }
+
+    #[test]
+    fn entries_in_the_order_given() {
+        let root = tree();
+        let mut entries = TarEntries::default();
+        entries.add_bytes("./etc//motd", 0o644, "hello").unwrap();
+        entries.add_symlink("etc/link", "/abs/../x").unwrap();
+        entries.remove("var/lib/old").unwrap();
+        entries.remove("top").unwrap();
+        entries.add_path(&root.path().join("b"), "app/b").unwrap();
+        entries.add_path(&root.path().join("Z"), "app/z").unwrap();
+        let tar = bytes(entries.read(0));
+        assert!(tar == bytes(entries.read(0)), "it can be read again");
+        let expected = [
+            "etc/motd",
+            "etc/link",
+            "var/lib/.wh.old",
+            ".wh.top",
+            "app/b/",
+            "app/b/inner/",
+            "app/b/inner/file",
+            "app/z",
+        ];
+        assert_eq!(names(&tar), expected);
+        assert_eq!(&tar[BLOCK..BLOCK + 5], b"hello");
+        assert!(names(&bytes(TarEntries::default().read(0))).is_empty());
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused() {
+        let mut entries = TarEntries::default();
+        for bad in ["", "/", ".", "/etc/passwd", "..", "a/../b", "a/..", "a\0b", "//x"] {
+            assert_eq!(entries.add_bytes(bad, 0o644, "").unwrap_err().code(), Code::InvalidArgument, "{bad:?}");
+            assert!(entries.remove(bad).is_err() && entries.add_symlink(bad, "x").is_err());
+            assert!(entries.add_path(Path::new("/tmp"), bad).is_err());
+        }
+        assert!(entries.add_bytes("a..b/...", 0o644, "").is_ok());
+        assert!(entries.add_symlink("a", "").is_err());
+        assert!(entries.add_bytes("a", 0o100_644, "").is_err());
+    }
 }
