@@ -1,3 +1,4 @@
-//! What the platform makes us do: signal masks of our threads, and files that vanish by themselves.
+//! What the platform makes us do: signal masks of our threads, and descriptors to poll.
 
 pub(crate) mod signals;
+pub(crate) mod wakeup;

@@ -1,0 +1,45 @@
+//! The C ABI: pointers in, pointers out, no logic.
+//!
+//! The doc comments of the exported functions *are* the header's documentation (cbindgen copies them), and their
+//! order, file by file below, is the header's. Every exported function is one call of [`boundary`]'s `call`, `get`,
+//! `edit` or `free`, so that no panic and no wild pointer gets past it; a test holds the files to that.
+#![allow(unsafe_code, non_camel_case_types, unsafe_op_in_unsafe_fn, clippy::missing_safety_doc)]
+
+mod boundary;
+mod foreign;
+mod text;
+
+// In the order of the header.
+mod library;
+
+mod error;
+
+mod context;
+
+mod op;
+
+mod queue;
+
+mod lists;
+
+mod options;
+
+mod reference;
+
+mod image;
+
+mod config;
+
+mod index;
+
+mod layer;
+
+mod builder;
+
+mod keychain;
+
+mod client;
+
+mod remote;
+
+mod server;

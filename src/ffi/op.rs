@@ -1,0 +1,252 @@
+//! Operations: calls that are under way.
+
+use crate::engine::{Engine, Task};
+use crate::error::{Code, Error, Result};
+use crate::ffi::boundary::{Opaque, Pointer, bounds, call, free, get, put, wants};
+use crate::ffi::config::{ConfigHandle, parb_config};
+use crate::ffi::context::parb_ctx;
+use crate::ffi::error::parb_error;
+use crate::ffi::foreign::{Foreign, parb_destroy_cb};
+use crate::ffi::image::{ImageHandle, parb_image};
+use crate::ffi::index::{IndexHandle, parb_index};
+use crate::ffi::layer::{LayerHandle, parb_layer, parb_layer_writer, parb_reader};
+use crate::ffi::lists::parb_buf;
+use crate::ffi::reference::{DescriptorHandle, parb_descriptor};
+use crate::{Config, Context, Descriptor, Image, Index, Layer, LayerWriter, Reader};
+use bytes::Bytes;
+use std::any::Any;
+use std::ffi::c_void;
+use std::sync::{Arc, Mutex};
+
+/// A call under way, started by a function whose name ends in _start. Its outcome is there when it is done (wait for
+/// it, be called, or use a queue) and is taken once, by the parb_op_take_ function of its result or by parb_op_finish.
+/// Yours to free.
+pub struct parb_op {
+    _private: [u8; 0],
+}
+
+// SAFETY: made by `start` only.
+unsafe impl Opaque for parb_op {
+    type Value = Op;
+    const NAME: &'static str = "parb_op";
+    const TAG: u64 = u64::from_le_bytes(*b"parbop\0\0");
+}
+
+pub(crate) struct Op {
+    task: Box<dyn Running>,
+    engine: Arc<Engine>,
+}
+
+/// What every task can be asked, whatever it results in.
+trait Running: Any + Send + Sync {
+    fn is_done(&self) -> bool;
+    fn wait(&self, ctx: &Context) -> Result<()>;
+    fn cancel(&self);
+    fn on_done(&self, hook: Box<dyn FnOnce() + Send>);
+}
+
+impl<T: Send + 'static> Running for Task<T> {
+    fn is_done(&self) -> bool {
+        Task::is_done(self)
+    }
+    fn wait(&self, ctx: &Context) -> Result<()> {
+        self.wait_done(Some(ctx))
+    }
+    fn cancel(&self) {
+        Task::cancel(self);
+    }
+    fn on_done(&self, hook: Box<dyn FnOnce() + Send>) {
+        Task::on_done(self, hook);
+    }
+}
+
+impl Op {
+    pub(crate) fn on_done(&self, hook: impl FnOnce() + Send + 'static) -> Result<()> {
+        self.engine.check_pid()?; // in a forked child nobody would ever call it
+        self.task.on_done(Box::new(hook));
+        Ok(())
+    }
+
+    fn take<T: Send + 'static>(&self) -> Result<T> {
+        let task: &dyn Any = &*self.task;
+        match task.downcast_ref::<Task<T>>() {
+            Some(task) => task.take(),
+            None => Err(Error::new(Code::InvalidState, "op has another kind of result than is to be taken")),
+        }
+    }
+}
+
+/// Hands a task to C. What is wrong with its arguments was seen before.
+pub(crate) unsafe fn start<T: Send + 'static>(out: *mut *mut parb_op, task: Result<Task<T>>) -> Result<()> {
+    wants(out, "out")?;
+    put(out, Op { task: Box::new(task?), engine: Engine::get()? })
+}
+
+/// Whether the operation is done, so that nothing about it waits any more. false for NULL.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_op_is_done(op: *const parb_op) -> bool {
+    get(false, || Ok(op.get("op")?.task.is_done()))
+}
+
+/// Blocks until the operation is done or `ctx` ends; the operation itself runs on. NULL: it is done, and its outcome,
+/// good or bad, is still to be taken.
+///
+/// Errors: PARB_CANCELLED, PARB_TIMED_OUT: `ctx` ended first. PARB_INVALID_STATE: on a thread of the library.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_op_wait(op: *const parb_op, ctx: *const parb_ctx) -> *mut parb_error {
+    call(|| op.get("op")?.task.wait(&bounds(ctx)?))
+}
+
+/// Ends the operation; unless it was done, its outcome will be PARB_CANCELLED. Returns at once.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_op_cancel(op: *const parb_op) {
+    get((), || {
+        op.get("op")?.task.cancel();
+        Ok(())
+    })
+}
+
+/// Has `cb` called once when the operation is done, or now if it is, on a thread of the library. It may call everything
+/// that does not wait, parb_op_take_… included.
+///
+/// Errors: PARB_FORKED; PARB_LIMIT_EXCEEDED: too many callbacks of the host are running. `destroy` is called all the same.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_op_on_done(
+    op: *mut parb_op,
+    cb: parb_done_cb,
+    user: *mut c_void,
+    destroy: parb_destroy_cb,
+) -> *mut parb_error {
+    call(|| {
+        let foreign = Foreign::new(user, destroy);
+        let op = op.get("op")?;
+        let cb = cb.ok_or_else(|| crate::error::invalid("cb is NULL"))?;
+        let engine = op.engine.clone();
+        op.on_done(move || {
+            let run = move || {
+                let foreign = foreign;
+                // SAFETY: the host's function, called with what the host gave for it.
+                unsafe { cb(foreign.user()) };
+            };
+            let _ = engine.callback(run); // refused: `destroy` tells, and the outcome is there to be taken
+        })
+    })
+}
+
+/// Called when an operation is done.
+pub type parb_done_cb = Option<unsafe extern "C" fn(user: *mut c_void)>;
+
+/// Takes the outcome of an operation without a result, such as a push.
+///
+/// Errors: those of the call; PARB_INVALID_STATE: still running, taken already, or it has a result of its own.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_op_finish(op: *mut parb_op) -> *mut parb_error {
+    call(|| op.get("op")?.take::<()>())
+}
+
+/// Takes an image out of an operation. Errors: as for parb_op_finish.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_op_take_image(op: *mut parb_op, out: *mut *mut parb_image) -> *mut parb_error {
+    call(|| take_into::<Image, _>(op, out, ImageHandle::new))
+}
+
+/// Takes an index out of an operation. Errors: as for parb_op_finish.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_op_take_index(op: *mut parb_op, out: *mut *mut parb_index) -> *mut parb_error {
+    call(|| take_into::<Index, _>(op, out, IndexHandle::new))
+}
+
+/// Takes a layer out of an operation. Errors: as for parb_op_finish.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_op_take_layer(op: *mut parb_op, out: *mut *mut parb_layer) -> *mut parb_error {
+    call(|| take_into::<Layer, _>(op, out, LayerHandle::new))
+}
+
+/// Takes a layer writer out of an operation. Errors: as for parb_op_finish.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_op_take_layer_writer(
+    op: *mut parb_op,
+    out: *mut *mut parb_layer_writer,
+) -> *mut parb_error {
+    call(|| take_into::<LayerWriter, _>(op, out, Mutex::new))
+}
+
+/// Takes a config out of an operation. Errors: as for parb_op_finish.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_op_take_config(op: *mut parb_op, out: *mut *mut parb_config) -> *mut parb_error {
+    call(|| take_into::<Config, _>(op, out, ConfigHandle::new))
+}
+
+/// Takes a descriptor out of an operation. Errors: as for parb_op_finish.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_op_take_descriptor(op: *mut parb_op, out: *mut *mut parb_descriptor) -> *mut parb_error {
+    call(|| take_into::<Descriptor, _>(op, out, DescriptorHandle::new))
+}
+
+/// Takes a reader out of an operation. Errors: as for parb_op_finish.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_op_take_reader(op: *mut parb_op, out: *mut *mut parb_reader) -> *mut parb_error {
+    call(|| take_into::<Reader, _>(op, out, Mutex::new))
+}
+
+/// Takes bytes out of an operation. Errors: as for parb_op_finish.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_op_take_buf(op: *mut parb_op, out: *mut *mut parb_buf) -> *mut parb_error {
+    call(|| take_into::<Bytes, _>(op, out, |bytes| bytes))
+}
+
+/// Frees an operation. NULL is fine. One that still runs is cancelled; this never waits for it, and a queue it was
+/// added to still gives its tag.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_op_free(op: *mut parb_op) {
+    free(op)
+}
+
+unsafe fn take_into<T: Send + 'static, O: Opaque>(
+    op: *mut parb_op,
+    out: *mut *mut O,
+    wrap: impl FnOnce(T) -> O::Value,
+) -> Result<()> {
+    let op = op.get("op")?;
+    wants(out, "out")?;
+    put(out, wrap(op.take::<T>()?))
+}
