@@ -5,6 +5,7 @@ mod engine;
 pub mod error;
 pub mod name;
 mod pool;
+pub mod registry;
 mod sys;
 
 pub use context::{Context, Event};
