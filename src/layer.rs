@@ -65,9 +65,10 @@ impl Layer {
         self.0.home.spawn(ctx, |ctx| async move { layer.find_diff_id(&ctx).await.cloned() })
     }
 
-    /// The diff id, if it is known by now.
-    pub(crate) fn known_diff_id(&self) -> Option<&Digest> {
-        self.0.diff_id.get()
+    /// The same, for those who only want it to be known afterwards.
+    pub(crate) fn learn_diff_id(&self, ctx: &Context) -> Task<()> {
+        let layer = self.clone();
+        self.0.home.spawn(ctx, |ctx| async move { layer.find_diff_id(&ctx).await.map(drop) })
     }
 
     pub(crate) async fn find_diff_id(&self, ctx: &Context) -> Result<&Digest> {

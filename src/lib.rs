@@ -23,6 +23,8 @@ pub mod context;
 pub mod digest;
 mod engine;
 pub mod error;
+#[cfg(feature = "capi")]
+mod ffi;
 pub mod image;
 pub mod index;
 pub mod layer;
@@ -31,6 +33,7 @@ pub mod oci;
 pub mod options;
 mod pool;
 pub mod reader;
+pub mod registry;
 pub mod remote;
 pub mod sink;
 mod source;
@@ -55,7 +58,8 @@ pub use oci::{
 };
 pub use options::{Format, Options};
 pub use reader::Reader;
+pub use registry::{Server, ServerOptions};
 pub use remote::{Client, ClientOptions};
 pub use sink::SinkHandle;
 pub use stream::{Compression, CompressionOptions};
-pub use writer::{HostStream, LayerWriter};
+pub use writer::{HostStream, LayerBuilder, LayerWriter};

@@ -11,7 +11,7 @@ use crate::oci::{Descriptor, MediaType};
 use crate::options::Options;
 use crate::sink::{SinkHandle, Tee};
 use crate::source::{BlobWriter, Home, Place};
-use crate::stream::{Chunks, Compression, DirTar, Encoded, Input, Sender, channel, encode};
+use crate::stream::{Chunks, Compression, DirTar, Encoded, Input, Sender, TarEntries, channel, encode};
 use crate::transport::Budget;
 use bytes::Bytes;
 use std::io::Read;
@@ -28,7 +28,7 @@ const QUEUE: usize = 2;
 const TRIES: u32 = 4;
 
 /// A tar that can be read as often as needed.
-pub(crate) type Reopen = Arc<dyn Fn() -> Result<Box<dyn Read + Send>> + Send + Sync>;
+type Reopen = Arc<dyn Fn() -> Result<Box<dyn Read + Send>> + Send + Sync>;
 
 /// A stream of the host.
 pub trait HostStream: Send {
@@ -75,11 +75,6 @@ impl Layer {
         make(Arc::new(move || Ok(Box::new(DirTar::open(&path, mtime)?))), options, ctx)
     }
 
-    /// A layer from entries that were put together by hand. Options: sink, compression.
-    pub(crate) fn from_reopen(open: Reopen, options: &Options, ctx: &Context) -> Task<Layer> {
-        make(open, options, ctx)
-    }
-
     /// A layer from a stream of the host, read on a thread of its own. Options: sink, compression.
     pub fn from_stream(stream: Box<dyn HostStream>, options: &Options, ctx: &Context) -> Task<Layer> {
         let (home, options) = match start("layer from a stream", options) {
@@ -105,6 +100,41 @@ impl Layer {
                 tokio::time::sleep(budget.spend(failure)?).await;
             }
         })
+    }
+}
+
+/// Puts a small layer together, entry by entry. Parent directories are not added by themselves.
+#[derive(Clone, Default)]
+pub struct LayerBuilder(TarEntries);
+
+impl LayerBuilder {
+    /// No entries.
+    pub fn new() -> LayerBuilder {
+        LayerBuilder::default()
+    }
+    /// A file with these permission bits and this content. The path is relative, without `..`.
+    pub fn add_bytes(&mut self, path: &str, mode: u32, data: &[u8]) -> Result<()> {
+        self.0.add_bytes(path, mode, data.to_vec())
+    }
+    /// A local file, symbolic link, or directory with all that is in it; read when the layer is built.
+    pub fn add_path(&mut self, local: &Path, path: &str) -> Result<()> {
+        self.0.add_path(local, path)
+    }
+    /// A symbolic link.
+    pub fn add_symlink(&mut self, path: &str, target: &str) -> Result<()> {
+        self.0.add_symlink(path, target)
+    }
+    /// Removes what the layers below have under this name (image spec, layer.md, "Whiteouts").
+    pub fn remove(&mut self, path: &str) -> Result<()> {
+        self.0.remove(path)
+    }
+    /// The layer. Options: sink, compression.
+    pub fn build(&self, options: &Options, ctx: &Context) -> Task<Layer> {
+        let (entries, mtime) = match source_date_epoch() {
+            Ok(mtime) => (self.0.clone(), mtime),
+            Err(e) => return Task::ready(Err(e)),
+        };
+        make(Arc::new(move || Ok(Box::new(entries.read(mtime)))), options, ctx)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A keychain answers one question: which credentials go to this repository's registry?
 
 use crate::auth::config::ConfigFile;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::name::Repository;
 use std::fmt;
 use std::sync::Arc;
@@ -41,6 +41,7 @@ enum Kind {
     Config(ConfigFile),
     Callback(Callback),
     Chain(Vec<Keychain>),
+    Failing(Error),
 }
 
 impl Keychain {
@@ -55,6 +56,10 @@ impl Keychain {
     /// A token for one registry, sent as it is.
     pub fn bearer(registry: &str, token: &str) -> Keychain {
         Keychain::fixed(registry, Credential::Bearer(token.to_owned()))
+    }
+    /// A keychain that could not be read: whoever asks it is told why.
+    pub(crate) fn failing(e: Error) -> Keychain {
+        Keychain(Arc::new(Kind::Failing(e)))
     }
     fn fixed(registry: &str, credential: Credential) -> Keychain {
         let registry = if registry == "docker.io" { crate::name::DEFAULT_REGISTRY } else { registry };
@@ -86,6 +91,7 @@ impl Keychain {
             Kind::Fixed { .. } => Ok(Credential::None),
             Kind::Config(config) => Ok(config.resolve(repository)),
             Kind::Callback(f) => f(repository),
+            Kind::Failing(e) => Err(e.clone()),
             Kind::Chain(list) => {
                 for keychain in list {
                     let credential = keychain.resolve(repository)?;

@@ -466,7 +466,7 @@ pub unsafe extern "C" fn parb_layer_diff_id_start(
     call(|| {
         let layer = &layer.get("layer")?.layer;
         options_of(options)?.only("parb_layer_diff_id", &[])?;
-        start(out, Ok(layer.find_diff_id_only(&bounds(ctx)?)))
+        start(out, Ok(layer.learn_diff_id(&bounds(ctx)?)))
     })
 }
 
