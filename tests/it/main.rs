@@ -1,4 +1,5 @@
 //! The integration tests, in one program.
 
 mod golden_mutate;
+mod header;
 mod oci_properties;

@@ -1,0 +1,2522 @@
+/* parbuckle: container images for every language.
+   Copyright the parbuckle authors. Licence: Apache-2.0.
+
+   Errors     A function that can fail returns parb_error *: NULL is success, anything else is yours to
+              free. Where it fails, no output was written. There is no errno and nothing per thread.
+   Ownership  What arrives through "T **out", and what _new, _clone and _parse give, is yours: give it to its
+              _free once, in any order. What is returned as const, or through "const char **out", is lent: it
+              lives as long as the handle that was the first argument. Arguments are only borrowed for the
+              duration of the call; no function consumes a handle.
+   Threads    A handle passed as const may be used by any number of threads at once; any other by one thread
+              at a time, whichever (two at once get PARB_INVALID_STATE, not corruption).
+   NULL       options and ctx may be NULL everywhere; _free(NULL) is fine; NULL for another handle is
+              PARB_INVALID_ARGUMENT, or a getter's neutral value. The same goes for a handle of another type.
+   Waiting    Whatever can block takes a ctx, which cancels it or bounds it in time, and has a twin named
+              ..._start that returns at once with a parb_op. On threads of the library (callbacks), calls that
+              wait answer PARB_INVALID_STATE.
+   Setters    Never fail. The call that uses a builder or options reports the first mistake made in it.
+   Text       NUL-terminated UTF-8. Paths: the platform's bytes. Digests, platforms, media types and times are
+              text in their standard form.
+   Callbacks  (cb, user, destroy): user is passed first, destroy is called with it exactly once. None is ever
+              required.
+   Forks      In a forked child, I/O on inherited handles answers PARB_FORKED; a new client works.
+   docs/ABI.md has the reasons. */
+
+
+#ifndef PARB_H
+#define PARB_H
+
+/* Generated from src/ffi by cbindgen; not to be edited. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PARB_VERSION_MAJOR 0
+#define PARB_VERSION_MINOR 1
+#define PARB_VERSION_PATCH 0
+#define PARB_VERSION_NUMBER \
+  ((PARB_VERSION_MAJOR << 24) | (PARB_VERSION_MINOR << 16) | (PARB_VERSION_PATCH << 8))
+
+#if defined(_WIN32) && !defined(PARB_STATIC)
+#define PARB_API __declspec(dllimport)
+#elif defined(__GNUC__)
+#define PARB_API __attribute__((visibility("default")))
+#else
+#define PARB_API
+#endif
+
+/* An error that nobody looks at is a leak; so is a handle. */
+#if defined(__GNUC__)
+#define PARB_CHECK __attribute__((warn_unused_result))
+#else
+#define PARB_CHECK
+#endif
+
+/* The kinds of failures, of type parb_code. Numbers are append-only. */
+enum {
+  PARB_OK = 0,
+  PARB_CANCELLED = 1,         /* the ctx was cancelled */
+  PARB_TIMED_OUT = 2,         /* a deadline or one of the client's time limits passed */
+  PARB_INVALID_ARGUMENT = 3,  /* an argument makes no sense; the message names it */
+  PARB_INVALID_STATE = 4,     /* not now: closed, finished, or used by two threads at once */
+  PARB_NOT_FOUND = 5,         /* no such repository, tag, manifest, blob or file */
+  PARB_ALREADY_EXISTS = 6,    /* there already, and not to be replaced */
+  PARB_UNAUTHENTICATED = 7,   /* the registry wants other, or any, credentials */
+  PARB_DENIED = 8,            /* the credentials are good and don't allow this */
+  PARB_RATE_LIMITED = 9,      /* the registry asked for fewer requests */
+  PARB_UNAVAILABLE = 10,      /* the host can't be reached, or fails by itself */
+  PARB_PROTOCOL = 11,         /* the registry answered against the protocol */
+  PARB_MALFORMED = 12,        /* a document or stream is not what it says it is */
+  PARB_DIGEST_MISMATCH = 13,  /* content does not have the digest or size it was named by */
+  PARB_UNSUPPORTED = 14,      /* valid, but not something this library does */
+  PARB_LIMIT_EXCEEDED = 15,   /* one of the named limits would be passed */
+  PARB_IO = 16,               /* the operating system refused: file, disk, pipe */
+  PARB_TLS = 17,              /* no trusted TLS connection came about */
+  PARB_CALLBACK = 18,         /* a callback of the host failed */
+  PARB_FORKED = 19,           /* made before a fork, and this is the child */
+  PARB_INTERNAL = 20          /* a bug in this library */
+};
+
+
+/**
+ * Bytes that the library hands out. Yours to free.
+ */
+typedef struct parb_buf parb_buf;
+
+/**
+ * Talks to registries: a pool of connections, tokens and counters that calls share. Shared between threads; values
+ * made through it keep it alive, so the order of frees does not matter. Yours to free.
+ */
+typedef struct parb_client parb_client;
+
+/**
+ * How a client is to be. One thread at a time. Yours to free.
+ */
+typedef struct parb_client_options parb_client_options;
+
+/**
+ * An image's config. Immutable. Yours to free.
+ */
+typedef struct parb_config parb_config;
+
+/**
+ * Bounds calls: cancel, deadline, progress. Shared freely between threads and calls. Yours to free.
+ */
+typedef struct parb_ctx parb_ctx;
+
+/**
+ * Media type, digest and size of content, with what is said about it. Immutable.
+ */
+typedef struct parb_descriptor parb_descriptor;
+
+/**
+ * A failure; NULL is success. Yours to free.
+ */
+typedef struct parb_error parb_error;
+
+/**
+ * Something that a call tells on its way. Lent to the callback for its duration.
+ */
+typedef struct parb_event parb_event;
+
+/**
+ * An image: immutable, shared between threads, keeps alive what its blobs are read from. Yours to free.
+ */
+typedef struct parb_image parb_image;
+
+/**
+ * Notes changes to an image. One thread at a time. Yours to free.
+ */
+typedef struct parb_image_builder parb_image_builder;
+
+/**
+ * An index: images by platform, or other indexes. Immutable, shared between threads. Yours to free.
+ */
+typedef struct parb_index parb_index;
+
+/**
+ * Which credentials go to which registry. Immutable, shared between threads. Yours to free.
+ */
+typedef struct parb_keychain parb_keychain;
+
+/**
+ * A layer: complete, immutable, shared between threads, keeps alive what its bytes are read from. Yours to free.
+ */
+typedef struct parb_layer parb_layer;
+
+/**
+ * Puts a small layer together, entry by entry. One thread at a time. Yours to free.
+ */
+typedef struct parb_layer_builder parb_layer_builder;
+
+/**
+ * Takes in a layer's tar piece by piece. One thread at a time. Yours to free.
+ */
+typedef struct parb_layer_writer parb_layer_writer;
+
+/**
+ * Pairs of texts, sorted by key. Only lent.
+ */
+typedef struct parb_map parb_map;
+
+/**
+ * A call under way, started by a function whose name ends in _start. Its outcome is there when it is done (wait for
+ * it, be called, or use a queue) and is taken once, by the parb_op_take_ function of its result or by parb_op_finish.
+ * Yours to free.
+ */
+typedef struct parb_op parb_op;
+
+/**
+ * What a call may be told beside its arguments. Setters never fail: the call that is given the options reports the
+ * first mistake in them. One thread at a time. Yours to free.
+ */
+typedef struct parb_options parb_options;
+
+/**
+ * Tells which operations are done, by tags of the host's choice. Shared between threads. Yours to free.
+ */
+typedef struct parb_queue parb_queue;
+
+/**
+ * A stream of verified bytes. One thread at a time. Yours to free.
+ */
+typedef struct parb_reader parb_reader;
+
+/**
+ * A parsed reference: registry, repository, tag, digest. Immutable. Yours to free.
+ */
+typedef struct parb_ref parb_ref;
+
+/**
+ * A registry that serves in this process until it is stopped or freed. Shared between threads. Yours to free.
+ */
+typedef struct parb_server parb_server;
+
+/**
+ * How a registry server is to be. One thread at a time. Yours to free.
+ */
+typedef struct parb_server_options parb_server_options;
+
+/**
+ * Where the bytes of new layers go. Immutable, shared between threads. Yours to free.
+ */
+typedef struct parb_sink parb_sink;
+
+/**
+ * A stream of the host. It is used up by the first call that reads it. Yours to free.
+ */
+typedef struct parb_source parb_source;
+
+/**
+ * A list of texts.
+ */
+typedef struct parb_strings parb_strings;
+
+/**
+ * The kind of a failure: one of the PARB_ constants. Always 32 bits.
+ */
+typedef int32_t parb_code;
+
+/**
+ * Called once, when `user` is not needed any more; on any thread.
+ */
+typedef void (*parb_destroy_cb)(void *user);
+
+/**
+ * Told of an event. Runs on a thread of the library, one event after the other, and may lag behind the call: `destroy`
+ * is the sign that no more will come. It may call everything that does not wait.
+ */
+typedef void (*parb_event_cb)(void *user, const parb_event *event);
+
+/**
+ * Called when an operation is done.
+ */
+typedef void (*parb_done_cb)(void *user);
+
+/**
+ * Reads up to `cap` bytes into `buf` and writes their number to `out_n`; 0 is the end. Runs on a thread of its own and
+ * may wait. Returns NULL, or an error made by parb_error_new.
+ */
+typedef parb_error *(*parb_read_cb)(void *user, uint8_t *buf, size_t cap, size_t *out_n);
+
+/**
+ * Goes back to the start of a stream. Returns NULL, or an error made by parb_error_new.
+ */
+typedef parb_error *(*parb_rewind_cb)(void *user);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The library's version, such as "0.1.0". Static text.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_version(void);
+
+/**
+ * The library's version as a number: major << 24 | minor << 16 | patch << 8. Compare it with PARB_VERSION_NUMBER to
+ * refuse a library that is older than the header a program was compiled with.
+ *
+ * @since 0.1
+ */
+PARB_API
+uint32_t parb_version_number(void);
+
+/**
+ * How the library was built, as a JSON object: "version", "rustc", "tls", "features" (an array). Static text.
+ *
+ * @since 0.1
+ */
+PARB_API
+const char *parb_build_info(void);
+
+/**
+ * Whether the library was built with the Cargo feature `name`. NULL and unknown names: false.
+ *
+ * @since 0.1
+ */
+PARB_API bool parb_has_feature(const char *name);
+
+/**
+ * Makes an error for a callback to return. `code` is usually PARB_CALLBACK; an unknown number becomes that. `user`
+ * comes out of parb_error_user at the other end, so that an exception can be raised again as itself; `destroy` (may
+ * be NULL) is called with it once, when the last copy of the error is gone.
+ *
+ * @param message  what happened, in UTF-8; NULL: no text
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_error_new(parb_code code,
+                           const char *message,
+                           void *user,
+                           parb_destroy_cb destroy);
+
+/**
+ * Another handle for the same error; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_error_clone(const parb_error *error);
+
+/**
+ * Frees an error. NULL is fine. Not for errors that parb_error_cause lent.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_error_free(parb_error *error);
+
+/**
+ * The kind of the failure; PARB_OK for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API parb_code parb_error_code(const parb_error *error);
+
+/**
+ * The name of a code without its prefix, such as "NOT_FOUND"; "OK" for 0, "UNKNOWN" for other numbers. Static text.
+ *
+ * @since 0.1
+ */
+PARB_API
+const char *parb_error_code_name(parb_code code);
+
+/**
+ * What happened, without the subject and the cause; "" for NULL. Lives as long as the error.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_error_message(const parb_error *error);
+
+/**
+ * The reference, URL or path concerned, credentials removed; NULL where there is none. Lives as long as the error.
+ *
+ * @since 0.1
+ */
+PARB_API
+const char *parb_error_subject(const parb_error *error);
+
+/**
+ * The registry's own code, such as "MANIFEST_UNKNOWN"; NULL where there is none. Lives as long as the error.
+ *
+ * @since 0.1
+ */
+PARB_API
+const char *parb_error_registry_code(const parb_error *error);
+
+/**
+ * The HTTP status that was answered; 0 where there was none.
+ *
+ * @since 0.1
+ */
+PARB_API int32_t parb_error_http_status(const parb_error *error);
+
+/**
+ * The operating system's number (errno); 0 where there was none.
+ *
+ * @since 0.1
+ */
+PARB_API int32_t parb_error_os_code(const parb_error *error);
+
+/**
+ * Whether the same call may succeed later: -1: no; 0: try again now; else wait so many milliseconds first.
+ *
+ * @since 0.1
+ */
+PARB_API
+int64_t parb_error_retry_after_ms(const parb_error *error);
+
+/**
+ * What lies behind the error; NULL where nothing does. Lives as long as the error; not to be freed.
+ *
+ * @since 0.1
+ */
+PARB_API const parb_error *parb_error_cause(const parb_error *error);
+
+/**
+ * What parb_error_new was given as `user`, here or in a cause; NULL where nothing was. Lives as long as the error.
+ *
+ * @since 0.1
+ */
+PARB_API
+void *parb_error_user(const parb_error *error);
+
+/**
+ * What happened: "download", "upload", "exists", "mount", "compress", "retry"; new kinds may come. Lives as long as
+ * the event.
+ *
+ * @since 0.1
+ */
+PARB_API
+const char *parb_event_kind(const parb_event *event);
+
+/**
+ * The digest, reference or path concerned; "" where there is none. Lives as long as the event.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_event_subject(const parb_event *event);
+
+/**
+ * Bytes of the subject so far.
+ *
+ * @since 0.1
+ */
+PARB_API uint64_t parb_event_done(const parb_event *event);
+
+/**
+ * Bytes of the subject; UINT64_MAX where that is not known.
+ *
+ * @since 0.1
+ */
+PARB_API uint64_t parb_event_total(const parb_event *event);
+
+/**
+ * Why, for people: of a "retry", what failed; "" where there is nothing to say. Lives as long as the event.
+ *
+ * @since 0.1
+ */
+PARB_API
+const char *parb_event_message(const parb_event *event);
+
+/**
+ * A context; NULL only for a `parent` that is none.
+ *
+ * @param parent  the new context ends with it, and tells it of its progress; NULL: none
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_ctx *parb_ctx_new(const parb_ctx *parent);
+
+/**
+ * Frees a context. NULL is fine. Calls under it go on, bounded as they were.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_ctx_free(parb_ctx *ctx);
+
+/**
+ * Ends the context so many milliseconds from now; less than 0: now. Calls that run already keep the deadline they
+ * started with. Of a context and those above it, the earliest deadline counts.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_ctx_set_timeout_ms(parb_ctx *ctx,
+                             int64_t timeout_ms);
+
+/**
+ * Has `cb` told of each event of the calls under this context, in place of who was told before; NULL: nobody. To be
+ * set before the calls. Who must not be called from foreign threads polls parb_ctx_progress instead.
+ *
+ * @param destroy  called once with `user` when no more events will come; NULL: nothing is called
+ * @since 0.1
+ */
+PARB_API
+void parb_ctx_set_progress(parb_ctx *ctx,
+                           parb_event_cb cb,
+                           void *user,
+                           parb_destroy_cb destroy);
+
+/**
+ * Ends every call under this context and those below it, at once. Any thread may call it, at any time before
+ * parb_ctx_free.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_ctx_cancel(const parb_ctx *ctx);
+
+/**
+ * Whether parb_ctx_cancel was called here or above. false for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API bool parb_ctx_is_cancelled(const parb_ctx *ctx);
+
+/**
+ * How many bytes the calls under this context have moved, and how many they know they will, so far. Both outputs may
+ * be NULL; they are 0 where `ctx` is none.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_ctx_progress(const parb_ctx *ctx,
+                       uint64_t *out_done,
+                       uint64_t *out_total);
+
+/**
+ * Whether the operation is done, so that nothing about it waits any more. false for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API bool parb_op_is_done(const parb_op *op);
+
+/**
+ * Blocks until the operation is done or `ctx` ends; the operation itself runs on. NULL: it is done, and its outcome,
+ * good or bad, is still to be taken.
+ *
+ * Errors: PARB_CANCELLED, PARB_TIMED_OUT: `ctx` ended first. PARB_INVALID_STATE: on a thread of the library.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_op_wait(const parb_op *op,
+                         const parb_ctx *ctx);
+
+/**
+ * Ends the operation; unless it was done, its outcome will be PARB_CANCELLED. Returns at once.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_op_cancel(const parb_op *op);
+
+/**
+ * Has `cb` called once when the operation is done, or now if it is, on a thread of the library. It may call everything
+ * that does not wait, parb_op_take_… included.
+ *
+ * Errors: PARB_FORKED; PARB_LIMIT_EXCEEDED: too many callbacks of the host are running. `destroy` is called all the same.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_op_on_done(parb_op *op,
+                            parb_done_cb cb,
+                            void *user,
+                            parb_destroy_cb destroy);
+
+/**
+ * Takes the outcome of an operation without a result, such as a push.
+ *
+ * Errors: those of the call; PARB_INVALID_STATE: still running, taken already, or it has a result of its own.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_op_finish(parb_op *op);
+
+/**
+ * Takes an image out of an operation. Errors: as for parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_op_take_image(parb_op *op, parb_image **out);
+
+/**
+ * Takes an index out of an operation. Errors: as for parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_op_take_index(parb_op *op, parb_index **out);
+
+/**
+ * Takes a layer out of an operation. Errors: as for parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_op_take_layer(parb_op *op, parb_layer **out);
+
+/**
+ * Takes a layer writer out of an operation. Errors: as for parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_op_take_layer_writer(parb_op *op, parb_layer_writer **out);
+
+/**
+ * Takes a config out of an operation. Errors: as for parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_op_take_config(parb_op *op, parb_config **out);
+
+/**
+ * Takes a descriptor out of an operation. Errors: as for parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_op_take_descriptor(parb_op *op, parb_descriptor **out);
+
+/**
+ * Takes a reader out of an operation. Errors: as for parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_op_take_reader(parb_op *op, parb_reader **out);
+
+/**
+ * Takes bytes out of an operation. Errors: as for parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_op_take_buf(parb_op *op, parb_buf **out);
+
+/**
+ * Frees an operation. NULL is fine. One that still runs is cancelled; this never waits for it, and a queue it was
+ * added to still gives its tag.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_op_free(parb_op *op);
+
+/**
+ * A queue.
+ *
+ * Errors: PARB_IO: no descriptor is to be had.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_queue_new(parb_queue **out);
+
+/**
+ * Frees a queue. NULL is fine. Takes that wait come back with PARB_INVALID_STATE; tags not taken yet are dropped; the
+ * operations live on. No other thread may use the queue's pointer from then on, but for takes that wait already.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_queue_free(parb_queue *queue);
+
+/**
+ * A file descriptor that is readable while there are tags to take. Poll it, and leave its content alone; it lives as
+ * long as the queue. -1 for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API
+ptrdiff_t parb_queue_fd(const parb_queue *queue);
+
+/**
+ * Has the queue give `tag` once when `op` is done, or now if it is. An operation may be in several queues.
+ *
+ * Errors: PARB_FORKED: the operation belongs to the parent process.
+ *
+ * @param tag  anything, also a number; it is never looked at
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_queue_add(const parb_queue *queue,
+                           parb_op *op,
+                           void *tag);
+
+/**
+ * Takes up to `cap` tags, waiting for the first one for so long: 0: not at all; less than 0: until there is one. None
+ * after that time, or after parb_queue_wake: `out_n` is 0.
+ *
+ * Errors: PARB_INVALID_STATE: the queue was freed, or this is a thread of the library and would have to wait.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_queue_take(const parb_queue *queue,
+                            int64_t timeout_ms,
+                            void **out_tags,
+                            size_t cap,
+                            size_t *out_n);
+
+/**
+ * Makes one take come back without a tag: one that waits, or the next one.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_queue_wake(const parb_queue *queue);
+
+/**
+ * The bytes; NULL for NULL. Lives as long as the buf.
+ *
+ * @since 0.1
+ */
+PARB_API const uint8_t *parb_buf_data(const parb_buf *buf);
+
+/**
+ * How many bytes there are.
+ *
+ * @since 0.1
+ */
+PARB_API size_t parb_buf_len(const parb_buf *buf);
+
+/**
+ * Frees bytes. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_buf_free(parb_buf *buf);
+
+/**
+ * A list of copies of these texts. NULL where one of them is NULL or not UTF-8.
+ *
+ * @param items  NULL with a `count` of 0: an empty list
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_strings *parb_strings_new(const char *const *items, size_t count);
+
+/**
+ * Adds a copy of a text; NULL and what is not UTF-8 is not added. What parb_strings_at gave stays valid.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_strings_add(parb_strings *list,
+                      const char *text);
+
+/**
+ * How many texts there are.
+ *
+ * @since 0.1
+ */
+PARB_API size_t parb_strings_count(const parb_strings *list);
+
+/**
+ * One text; NULL past the end. Lives as long as the list.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_strings_at(const parb_strings *list, size_t i);
+
+/**
+ * Frees a list of yours. NULL is fine. Not for lists that are lent (const).
+ *
+ * @since 0.1
+ */
+PARB_API void parb_strings_free(parb_strings *list);
+
+/**
+ * How many pairs there are.
+ *
+ * @since 0.1
+ */
+PARB_API size_t parb_map_count(const parb_map *map);
+
+/**
+ * One key; NULL past the end. Lives as long as the map.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_map_key_at(const parb_map *map, size_t i);
+
+/**
+ * One value; NULL past the end. Lives as long as the map.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_map_value_at(const parb_map *map, size_t i);
+
+/**
+ * The value of a key; NULL where there is none. Lives as long as the map.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_map_get(const parb_map *map, const char *key);
+
+/**
+ * Options with nothing set.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_options *parb_options_new(void);
+
+/**
+ * Frees options. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_options_free(parb_options *options);
+
+/**
+ * Which platform's image is meant where a reference names an index. Read by parb_resolve and parb_pull.
+ *
+ * @param platform  os/architecture[/variant][:os.version], such as "linux/arm64/v8"
+ * @since 0.1
+ */
+PARB_API
+void parb_options_set_platform(parb_options *options,
+                               const char *platform);
+
+/**
+ * How many blobs are moved at once, at most. Read by parb_push, parb_push_index, parb_push_layer,
+ * parb_image_validate.
+ *
+ * @param jobs  1 or more; large blobs are never more than 4 at once
+ * @since 0.1
+ */
+PARB_API void parb_options_set_jobs(parb_options *options, uint32_t jobs);
+
+/**
+ * Where a new layer's bytes go; without it, to a file without a name in $TMPDIR. Read by parb_layer_from_file and
+ * the others that make a layer.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_options_set_sink(parb_options *options,
+                           const parb_sink *sink);
+
+/**
+ * How a new layer is compressed. Without it a plain tar becomes gzip, and a tar that is gzip or zstd stays as it is.
+ * Read by parb_layer_from_file and the others that make a layer.
+ *
+ * @param name   "gzip", "zstd" or "none"
+ * @param level  0: the default (gzip 2, zstd 3); else gzip 1 to 9, zstd 1 to 19
+ * @since 0.1
+ */
+PARB_API
+void parb_options_set_compression(parb_options *options,
+                                  const char *name,
+                                  int32_t level);
+
+/**
+ * Whose media types a new image carries. Read by parb_image_builder_build where there is no base.
+ *
+ * @param oci_or_docker  "oci" (the default) or "docker"
+ * @since 0.1
+ */
+PARB_API void parb_options_set_format(parb_options *options, const char *oci_or_docker);
+
+/**
+ * A repository of the same registry that may have the blobs already, so that they need not be sent. (Blobs of an
+ * image that was pulled from that registry are found without it.) Read by parb_push, parb_push_index,
+ * parb_push_layer.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_options_set_mount_from(parb_options *options,
+                                 const parb_ref *repository);
+
+/**
+ * Push non-distributable ("foreign") layers too, which are left out otherwise. Read by parb_push, parb_push_index.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_options_set_foreign_layers(parb_options *options);
+
+/**
+ * Parses a reference and fills in the defaults: registry index.docker.io, "library/" before single names there, tag
+ * "latest" where neither tag nor digest is given. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: what is wrong, with the text as subject.
+ *
+ * @param text     [registry/]repository[:tag][@digest]
+ * @param options  none are read yet
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_ref_parse(const char *text,
+                           const parb_options *options,
+                           parb_ref **out);
+
+/**
+ * The same repository under another tag, without a digest.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: not a tag.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_ref_with_tag(const parb_ref *reference,
+                              const char *tag,
+                              parb_ref **out);
+
+/**
+ * The same repository with a digest, without a tag.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: not a digest.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_ref_with_digest(const parb_ref *reference,
+                                 const char *digest,
+                                 parb_ref **out);
+
+/**
+ * Another handle for the same reference; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_ref *parb_ref_clone(const parb_ref *reference);
+
+/**
+ * The whole reference, fully qualified. Lives as long as the reference.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_ref_text(const parb_ref *reference);
+
+/**
+ * The registry's host, and its port if one was given. Lives as long as the reference.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_ref_registry(const parb_ref *reference);
+
+/**
+ * The repository within the registry, such as "library/ubuntu". Lives as long as the reference.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_ref_repository(const parb_ref *reference);
+
+/**
+ * The tag; NULL where only a digest was given. Lives as long as the reference.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_ref_tag(const parb_ref *reference);
+
+/**
+ * The digest; NULL where none was given. Lives as long as the reference.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_ref_digest(const parb_ref *reference);
+
+/**
+ * Frees a reference. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_ref_free(parb_ref *reference);
+
+/**
+ * A descriptor of your own with the same content; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_descriptor *parb_descriptor_clone(const parb_descriptor *descriptor);
+
+/**
+ * What the content is. Lives as long as the descriptor.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_descriptor_media_type(const parb_descriptor *descriptor);
+
+/**
+ * The content's digest, such as "sha256:…". Lives as long as the descriptor.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_descriptor_digest(const parb_descriptor *descriptor);
+
+/**
+ * The content's size in bytes.
+ *
+ * @since 0.1
+ */
+PARB_API uint64_t parb_descriptor_size(const parb_descriptor *descriptor);
+
+/**
+ * What it runs on, such as "linux/arm64/v8"; NULL where that is not said. Lives as long as the descriptor.
+ *
+ * @since 0.1
+ */
+PARB_API
+const char *parb_descriptor_platform(const parb_descriptor *descriptor);
+
+/**
+ * What kind of artifact it is; NULL where that is not said. Lives as long as the descriptor.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_descriptor_artifact_type(const parb_descriptor *descriptor);
+
+/**
+ * The annotations, possibly none. Lives as long as the descriptor.
+ *
+ * @since 0.1
+ */
+PARB_API const parb_map *parb_descriptor_annotations(const parb_descriptor *descriptor);
+
+/**
+ * Frees a descriptor of yours. NULL is fine. Not for those that are lent (const).
+ *
+ * @since 0.1
+ */
+PARB_API void parb_descriptor_free(parb_descriptor *descriptor);
+
+/**
+ * Another handle for the same image; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_image *parb_image_clone(const parb_image *image);
+
+/**
+ * Frees an image. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_free(parb_image *image);
+
+/**
+ * Media type, digest and size of the manifest. Lives as long as the image.
+ *
+ * @since 0.1
+ */
+PARB_API const parb_descriptor *parb_image_descriptor(const parb_image *image);
+
+/**
+ * The digest of the manifest. Lives as long as the image.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_image_digest(const parb_image *image);
+
+/**
+ * The media type of the manifest. Lives as long as the image.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_image_media_type(const parb_image *image);
+
+/**
+ * The manifest's exact bytes. They live as long as the image; NULL for NULL.
+ *
+ * @param out_len  how many there are; may be NULL
+ * @since 0.1
+ */
+PARB_API const uint8_t *parb_image_manifest(const parb_image *image, size_t *out_len);
+
+/**
+ * The manifest's annotations, possibly none. Lives as long as the image.
+ *
+ * @since 0.1
+ */
+PARB_API const parb_map *parb_image_annotations(const parb_image *image);
+
+/**
+ * How many layers the image has.
+ *
+ * @since 0.1
+ */
+PARB_API size_t parb_image_layer_count(const parb_image *image);
+
+/**
+ * A layer of the image, base first. Never blocks; nothing is read yet.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: past the end.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_image_layer_at(const parb_image *image,
+                                size_t i,
+                                parb_layer **out);
+
+/**
+ * The image's config. Blocks on the network the first time, and answers from memory afterwards.
+ *
+ * Errors: those of the network; PARB_DIGEST_MISMATCH; PARB_MALFORMED: not an image config; PARB_LIMIT_EXCEEDED: over
+ * 8 MiB; PARB_INVALID_STATE: its client was closed.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_image_config(const parb_image *image,
+                              const parb_options *options,
+                              const parb_ctx *ctx,
+                              parb_config **out);
+
+/**
+ * parb_image_config that returns at once; the config comes from parb_op_take_config.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_image_config_start(const parb_image *image,
+                                    const parb_options *options,
+                                    const parb_ctx *ctx,
+                                    parb_op **out);
+
+/**
+ * Reads every blob of the image to its end and checks sizes, digests and diff ids. Blocks while it reads.
+ *
+ * Errors: PARB_DIGEST_MISMATCH, PARB_MALFORMED with the blob's digest as subject; those of the network.
+ *
+ * @param options  jobs
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_image_validate(const parb_image *image,
+                                const parb_options *options,
+                                const parb_ctx *ctx);
+
+/**
+ * parb_image_validate that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_image_validate_start(const parb_image *image,
+                                      const parb_options *options,
+                                      const parb_ctx *ctx,
+                                      parb_op **out);
+
+/**
+ * Reads a config. Never blocks.
+ *
+ * Errors: PARB_MALFORMED: not an image config, or a text in it holds U+0000, which no C string can.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_config_parse(const uint8_t *json,
+                              size_t len,
+                              const parb_options *options,
+                              parb_config **out);
+
+/**
+ * Frees a config. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_config_free(parb_config *config);
+
+/**
+ * The config's exact bytes. They live as long as the config; NULL for NULL.
+ *
+ * @param out_len  how many there are; may be NULL
+ * @since 0.1
+ */
+PARB_API const uint8_t *parb_config_json(const parb_config *config, size_t *out_len);
+
+/**
+ * What the image runs on, such as "linux/arm64/v8"; NULL where that is not said. Lives as long as the config.
+ *
+ * @since 0.1
+ */
+PARB_API
+const char *parb_config_platform(const parb_config *config);
+
+/**
+ * When the image was made, in RFC 3339; NULL where that is not said. Lives as long as the config.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_config_created(const parb_config *config);
+
+/**
+ * The user; NULL where there is none. Lives as long as the config.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_config_user(const parb_config *config);
+
+/**
+ * The working directory; NULL where there is none. Lives as long as the config.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_config_working_dir(const parb_config *config);
+
+/**
+ * The entry point; NULL where there is none. Lives as long as the config.
+ *
+ * @since 0.1
+ */
+PARB_API const parb_strings *parb_config_entrypoint(const parb_config *config);
+
+/**
+ * The command; NULL where there is none. Lives as long as the config.
+ *
+ * @since 0.1
+ */
+PARB_API const parb_strings *parb_config_cmd(const parb_config *config);
+
+/**
+ * The environment, each entry "NAME=VALUE", possibly none. Lives as long as the config.
+ *
+ * @since 0.1
+ */
+PARB_API const parb_strings *parb_config_env(const parb_config *config);
+
+/**
+ * One variable's value; NULL where it is not set. Lives as long as the config.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_config_env_get(const parb_config *config, const char *name);
+
+/**
+ * The labels, possibly none. Lives as long as the config.
+ *
+ * @since 0.1
+ */
+PARB_API const parb_map *parb_config_labels(const parb_config *config);
+
+/**
+ * The exposed ports, such as "80/tcp", possibly none. Lives as long as the config.
+ *
+ * @since 0.1
+ */
+PARB_API const parb_strings *parb_config_exposed_ports(const parb_config *config);
+
+/**
+ * The volumes, possibly none. Lives as long as the config.
+ *
+ * @since 0.1
+ */
+PARB_API const parb_strings *parb_config_volumes(const parb_config *config);
+
+/**
+ * The stop signal; NULL where there is none. Lives as long as the config.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_config_stop_signal(const parb_config *config);
+
+/**
+ * The digests of the uncompressed layers, base first. Lives as long as the config.
+ *
+ * @since 0.1
+ */
+PARB_API const parb_strings *parb_config_diff_ids(const parb_config *config);
+
+/**
+ * Another handle for the same index; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_index *parb_index_clone(const parb_index *index);
+
+/**
+ * Frees an index. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_free(parb_index *index);
+
+/**
+ * Media type, digest and size of the index. Lives as long as the index.
+ *
+ * @since 0.1
+ */
+PARB_API const parb_descriptor *parb_index_descriptor(const parb_index *index);
+
+/**
+ * The index's exact bytes. They live as long as the index; NULL for NULL.
+ *
+ * @param out_len  how many there are; may be NULL
+ * @since 0.1
+ */
+PARB_API const uint8_t *parb_index_manifest(const parb_index *index, size_t *out_len);
+
+/**
+ * The index's annotations, possibly none. Lives as long as the index.
+ *
+ * @since 0.1
+ */
+PARB_API const parb_map *parb_index_annotations(const parb_index *index);
+
+/**
+ * How many manifests the index names.
+ *
+ * @since 0.1
+ */
+PARB_API size_t parb_index_count(const parb_index *index);
+
+/**
+ * One of them; NULL past the end. Lives as long as the index.
+ *
+ * @since 0.1
+ */
+PARB_API const parb_descriptor *parb_index_at(const parb_index *index, size_t i);
+
+/**
+ * The image with this digest, or the best one for this platform. Blocks on the network.
+ *
+ * Errors: PARB_NOT_FOUND: the index names none; PARB_INVALID_ARGUMENT: the digest is an index's.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_index_image(const parb_index *index,
+                             const char *digest_or_platform,
+                             const parb_options *options,
+                             const parb_ctx *ctx,
+                             parb_image **out);
+
+/**
+ * parb_index_image that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_index_image_start(const parb_index *index,
+                                   const char *digest_or_platform,
+                                   const parb_options *options,
+                                   const parb_ctx *ctx,
+                                   parb_op **out);
+
+/**
+ * The nested index with this digest. Blocks on the network.
+ *
+ * Errors: PARB_NOT_FOUND: the index names none; PARB_INVALID_ARGUMENT: the digest is an image's.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_index_child(const parb_index *index,
+                             const char *digest,
+                             const parb_options *options,
+                             const parb_ctx *ctx,
+                             parb_index **out);
+
+/**
+ * parb_index_child that returns at once; the index comes from parb_op_take_index.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_index_child_start(const parb_index *index,
+                                   const char *digest,
+                                   const parb_options *options,
+                                   const parb_ctx *ctx,
+                                   parb_op **out);
+
+/**
+ * A repository as a sink: new layers are uploaded while they are compressed, and a push of an image that has them
+ * finds them there. Never blocks.
+ *
+ * @param repository  its tag and digest play no part
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_sink_repository(const parb_client *client,
+                                 const parb_ref *repository,
+                                 parb_sink **out);
+
+/**
+ * Frees a sink. NULL is fine. Layers that were written into it stay.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_sink_free(parb_sink *sink);
+
+/**
+ * Makes a layer from a file: a tar, plain or compressed with gzip or zstd; its bytes tell which, not its name. It is
+ * read once, compressed once if it is plain, and written into the options' sink on the way; if that breaks, the file
+ * is read again. Blocks until the layer is in its sink.
+ *
+ * Errors: PARB_NOT_FOUND, PARB_IO with the path as subject; PARB_MALFORMED: no tar; those of the sink.
+ *
+ * @param options  sink, compression
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_from_file(const char *path,
+                                 const parb_options *options,
+                                 const parb_ctx *ctx,
+                                 parb_layer **out);
+
+/**
+ * parb_layer_from_file that returns at once; the layer comes from parb_op_take_layer.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_from_file_start(const char *path,
+                                       const parb_options *options,
+                                       const parb_ctx *ctx,
+                                       parb_op **out);
+
+/**
+ * Makes a layer from a directory's content: names sorted, owner 0:0, modification time 0 or $SOURCE_DATE_EPOCH, so
+ * that the same content is the same layer. Blocks until the layer is in its sink.
+ *
+ * Errors: as for parb_layer_from_file; PARB_IO: a file changed its size while it was read.
+ *
+ * @param options  sink, compression
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_from_dir(const char *path,
+                                const parb_options *options,
+                                const parb_ctx *ctx,
+                                parb_layer **out);
+
+/**
+ * parb_layer_from_dir that returns at once; the layer comes from parb_op_take_layer.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_from_dir_start(const char *path,
+                                      const parb_options *options,
+                                      const parb_ctx *ctx,
+                                      parb_op **out);
+
+/**
+ * Makes a layer from a tar in memory, which is copied. Blocks until the layer is in its sink.
+ *
+ * Errors: as for parb_layer_from_file.
+ *
+ * @param options  sink, compression
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_from_bytes(const uint8_t *tar,
+                                  size_t len,
+                                  const parb_options *options,
+                                  const parb_ctx *ctx,
+                                  parb_layer **out);
+
+/**
+ * parb_layer_from_bytes that returns at once; the layer comes from parb_op_take_layer.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_from_bytes_start(const uint8_t *tar,
+                                        size_t len,
+                                        const parb_options *options,
+                                        const parb_ctx *ctx,
+                                        parb_op **out);
+
+/**
+ * Makes a layer from a stream of the host, which is read on a thread of the library (at most 64 of them at once). If
+ * an upload breaks, the stream is rewound where it can be; else its compressed bytes were kept in a file without a
+ * name in $TMPDIR. The source is used up, whatever comes out. Blocks until the layer is in its sink.
+ *
+ * Errors: as for parb_layer_from_file; what the callback returned; PARB_INVALID_STATE: the source was used before;
+ * PARB_LIMIT_EXCEEDED: too many callbacks of the host are running.
+ *
+ * @param options  sink, compression
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_from_source(parb_source *source,
+                                   const parb_options *options,
+                                   const parb_ctx *ctx,
+                                   parb_layer **out);
+
+/**
+ * parb_layer_from_source that returns at once; the layer comes from parb_op_take_layer.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_from_source_start(parb_source *source,
+                                         const parb_options *options,
+                                         const parb_ctx *ctx,
+                                         parb_op **out);
+
+/**
+ * Opens a writer for a layer's tar (plain, or compressed with gzip or zstd) into the options' sink. Blocks on the
+ * network where the sink is a repository.
+ *
+ * @param options  sink, compression
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_writer_new(const parb_options *options,
+                                  const parb_ctx *ctx,
+                                  parb_layer_writer **out);
+
+/**
+ * parb_layer_writer_new that returns at once; the writer comes from parb_op_take_layer_writer.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_writer_new_start(const parb_options *options,
+                                        const parb_ctx *ctx,
+                                        parb_op **out);
+
+/**
+ * Takes in the next bytes, all of them. Blocks while the compressor or the sink are behind.
+ *
+ * Errors: those of the sink; PARB_MALFORMED: no tar. After an error the writer is of no more use, but for
+ * PARB_CANCELLED and PARB_TIMED_OUT before anything was taken in.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_writer_write(parb_layer_writer *writer,
+                                    const uint8_t *tar,
+                                    size_t len,
+                                    const parb_ctx *ctx);
+
+/**
+ * Ends the tar and gives the layer. Blocks until the layer is in its sink. The writer is of no more use, and still to
+ * be freed.
+ *
+ * Errors: those of the sink; PARB_MALFORMED: no tar; PARB_INVALID_STATE: finished before.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_writer_finish(parb_layer_writer *writer,
+                                     const parb_options *options,
+                                     const parb_ctx *ctx,
+                                     parb_layer **out);
+
+/**
+ * parb_layer_writer_finish that returns at once; the layer comes from parb_op_take_layer.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_writer_finish_start(parb_layer_writer *writer,
+                                           const parb_options *options,
+                                           const parb_ctx *ctx,
+                                           parb_op **out);
+
+/**
+ * Frees a writer. NULL is fine. One that was not finished leaves nothing behind.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_layer_writer_free(parb_layer_writer *writer);
+
+/**
+ * Another handle for the same layer; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_layer *parb_layer_clone(const parb_layer *layer);
+
+/**
+ * Frees a layer. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_layer_free(parb_layer *layer);
+
+/**
+ * Media type, digest and size of the layer's blob. Lives as long as the layer.
+ *
+ * @since 0.1
+ */
+PARB_API const parb_descriptor *parb_layer_descriptor(const parb_layer *layer);
+
+/**
+ * The digest of the layer's uncompressed tar: from the image's config, else by reading the layer. Blocks on the
+ * network the first time, and answers from memory afterwards. What it gives lives as long as the layer.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_diff_id(const parb_layer *layer,
+                               const parb_options *options,
+                               const parb_ctx *ctx,
+                               const char **out);
+
+/**
+ * parb_layer_diff_id that returns at once. After parb_op_finish the call itself answers from memory.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_diff_id_start(const parb_layer *layer,
+                                     const parb_options *options,
+                                     const parb_ctx *ctx,
+                                     parb_op **out);
+
+/**
+ * Opens the layer's bytes as they are stored. Blocks on the network until they begin to come.
+ *
+ * Errors: PARB_NOT_FOUND and others of the network; PARB_INVALID_STATE: its client was closed.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_open(const parb_layer *layer,
+                            const parb_options *options,
+                            const parb_ctx *ctx,
+                            parb_reader **out);
+
+/**
+ * parb_layer_open that returns at once; the reader comes from parb_op_take_reader.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_open_start(const parb_layer *layer,
+                                  const parb_options *options,
+                                  const parb_ctx *ctx,
+                                  parb_op **out);
+
+/**
+ * Opens the layer's tar, decompressed if it is compressed. Blocks on the network until it begins to come.
+ *
+ * Errors: as for parb_layer_open; PARB_MALFORMED while reading: the compression is broken.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_open_uncompressed(const parb_layer *layer,
+                                         const parb_options *options,
+                                         const parb_ctx *ctx,
+                                         parb_reader **out);
+
+/**
+ * parb_layer_open_uncompressed that returns at once; the reader comes from parb_op_take_reader.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_open_uncompressed_start(const parb_layer *layer,
+                                               const parb_options *options,
+                                               const parb_ctx *ctx,
+                                               parb_op **out);
+
+/**
+ * A builder of a small layer, without entries. Parent directories are not added by themselves.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_layer_builder *parb_layer_builder_new(void);
+
+/**
+ * Adds a file with this content, which is copied.
+ *
+ * @param path  within the layer: relative, without ".."
+ * @param mode  permission bits, such as 0644
+ * @since 0.1
+ */
+PARB_API
+void parb_layer_builder_add_bytes(parb_layer_builder *builder,
+                                  const char *path,
+                                  uint32_t mode,
+                                  const uint8_t *data,
+                                  size_t len);
+
+/**
+ * Adds a local file, directory (with all that is in it) or symbolic link under a name of its own. It is read when the
+ * layer is built.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_layer_builder_add_path(parb_layer_builder *builder,
+                                 const char *local,
+                                 const char *path);
+
+/**
+ * Adds a symbolic link.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_layer_builder_add_symlink(parb_layer_builder *builder,
+                                    const char *path,
+                                    const char *target);
+
+/**
+ * Removes what the layers below have under this name (a whiteout).
+ *
+ * @since 0.1
+ */
+PARB_API void parb_layer_builder_remove(parb_layer_builder *builder, const char *path);
+
+/**
+ * Makes the layer, with its entries in the order they were added. Blocks until the layer is in its sink.
+ *
+ * Errors: the first mistake of the setters; as for parb_layer_from_dir.
+ *
+ * @param options  sink, compression
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_builder_build(const parb_layer_builder *builder,
+                                     const parb_options *options,
+                                     const parb_ctx *ctx,
+                                     parb_layer **out);
+
+/**
+ * parb_layer_builder_build that returns at once; the layer comes from parb_op_take_layer.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_layer_builder_build_start(const parb_layer_builder *builder,
+                                           const parb_options *options,
+                                           const parb_ctx *ctx,
+                                           parb_op **out);
+
+/**
+ * Frees a builder. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_layer_builder_free(parb_layer_builder *builder);
+
+/**
+ * Reads up to `cap` bytes into `buf`, at least one; 0 is the end, which comes only if every byte was right. Blocks
+ * until there are some. A call that was cancelled loses none.
+ *
+ * Errors: PARB_DIGEST_MISMATCH: the content is not what was named; those of the network.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_reader_read(parb_reader *reader,
+                             uint8_t *buf,
+                             size_t cap,
+                             const parb_ctx *ctx,
+                             size_t *out_n);
+
+/**
+ * Starts to read the next piece, of whatever size it comes; it comes from parb_op_take_buf, and an empty one is the
+ * end. One at a time.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_reader_next_start(parb_reader *reader,
+                                   const parb_options *options,
+                                   const parb_ctx *ctx,
+                                   parb_op **out);
+
+/**
+ * Frees a reader. NULL is fine. What was not read yet is not fetched.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_reader_free(parb_reader *reader);
+
+/**
+ * A stream of the host. NULL where `read` is NULL; `destroy` is called all the same.
+ *
+ * @param rewind   goes back to the start; NULL: it can't
+ * @param destroy  called once with `user` when the stream is not needed any more; may be NULL
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_source *parb_source_new(parb_read_cb read,
+                             parb_rewind_cb rewind,
+                             void *user,
+                             parb_destroy_cb destroy);
+
+/**
+ * Frees a source. NULL is fine. One that is being read is destroyed when its callback returns.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_source_free(parb_source *source);
+
+/**
+ * A builder without changes. NULL for a `base` that is none.
+ *
+ * @param base  what is changed; NULL: an image from scratch
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_image_builder *parb_image_builder_new(const parb_image *base);
+
+/**
+ * Puts a layer on top, with one history entry of time zero. Its media type follows the base's family.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_image_builder_add_layer(parb_image_builder *builder,
+                                  const parb_layer *layer);
+
+/**
+ * What the history says of the layer added last. Each text may be NULL: nothing is said.
+ *
+ * @param rfc3339  when; NULL: time zero
+ * @since 0.1
+ */
+PARB_API
+void parb_image_builder_set_history(parb_image_builder *builder,
+                                    const char *created_by,
+                                    const char *author,
+                                    const char *comment,
+                                    const char *rfc3339);
+
+/**
+ * Sets an environment variable: where it stands, or at the end.
+ *
+ * @param value  NULL: the variable is removed
+ * @since 0.1
+ */
+PARB_API
+void parb_image_builder_set_env(parb_image_builder *builder,
+                                const char *name,
+                                const char *value);
+
+/**
+ * Sets the entry point; the command stays as it is.
+ *
+ * @param argv  NULL: it is removed
+ * @since 0.1
+ */
+PARB_API
+void parb_image_builder_set_entrypoint(parb_image_builder *builder,
+                                       const parb_strings *argv);
+
+/**
+ * Sets the command.
+ *
+ * @param argv  NULL: it is removed
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_cmd(parb_image_builder *builder, const parb_strings *argv);
+
+/**
+ * Sets the user.
+ *
+ * @param user  NULL or "": it is removed
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_user(parb_image_builder *builder, const char *user);
+
+/**
+ * Sets the working directory.
+ *
+ * @param path  NULL or "": it is removed
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_working_dir(parb_image_builder *builder, const char *path);
+
+/**
+ * Sets a label of the config.
+ *
+ * @param value  NULL: the label is removed
+ * @since 0.1
+ */
+PARB_API
+void parb_image_builder_set_label(parb_image_builder *builder,
+                                  const char *key,
+                                  const char *value);
+
+/**
+ * Sets an annotation of the manifest.
+ *
+ * @param value  NULL: the annotation is removed
+ * @since 0.1
+ */
+PARB_API
+void parb_image_builder_set_annotation(parb_image_builder *builder,
+                                       const char *key,
+                                       const char *value);
+
+/**
+ * Adds an exposed port.
+ *
+ * @param port  such as "80/tcp" or "80"; NULL: all there are so far are dropped
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_add_exposed_port(parb_image_builder *builder, const char *port);
+
+/**
+ * Adds a volume.
+ *
+ * @param path  NULL: all there are so far are dropped
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_add_volume(parb_image_builder *builder, const char *path);
+
+/**
+ * Sets the stop signal.
+ *
+ * @param signal  such as "SIGTERM"; NULL or "": it is removed
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_stop_signal(parb_image_builder *builder, const char *signal);
+
+/**
+ * Sets what the image runs on.
+ *
+ * @param platform  os/architecture[/variant][:os.version]
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_platform(parb_image_builder *builder, const char *platform);
+
+/**
+ * Sets when the image was made. Without it the base's time stays: never "now".
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_created(parb_image_builder *builder, const char *rfc3339);
+
+/**
+ * Sets the author.
+ *
+ * @param author  NULL or "": it is removed
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_author(parb_image_builder *builder, const char *author);
+
+/**
+ * Replaces the whole config by this one, byte for byte unless more changes follow.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_config(parb_image_builder *builder, const parb_config *config);
+
+/**
+ * Sets the manifest that the new one refers to (its subject). Without it the base's subject stays.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_image_builder_set_subject(parb_image_builder *builder,
+                                    const parb_descriptor *subject);
+
+/**
+ * Makes the image; the builder can go on and build again. Without changes it is the base itself. Moves no layer;
+ * blocks on the network where the base's config is not known yet.
+ *
+ * Errors: the first mistake of the setters; those of parb_image_config; PARB_INVALID_STATE: two threads at once.
+ *
+ * @param options  format, where there is no base
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_image_builder_build(const parb_image_builder *builder,
+                                     const parb_options *options,
+                                     const parb_ctx *ctx,
+                                     parb_image **out);
+
+/**
+ * parb_image_builder_build that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_image_builder_build_start(const parb_image_builder *builder,
+                                           const parb_options *options,
+                                           const parb_ctx *ctx,
+                                           parb_op **out);
+
+/**
+ * Frees a builder. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_free(parb_image_builder *builder);
+
+/**
+ * What docker login or podman login left behind, read here and now: $DOCKER_CONFIG or ~/.docker, $REGISTRY_AUTH_FILE,
+ * podman's own places; none of them there: nobody is known. A file that can't be read is reported by the first call
+ * that needs it. This is what a client has that was told nothing else.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_keychain *parb_keychain_default(void);
+
+/**
+ * No credentials for anybody.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_keychain *parb_keychain_anonymous(void);
+
+/**
+ * User and password for one registry. NULL where an argument is NULL or not UTF-8.
+ *
+ * @param registry  host, or host:port
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_keychain *parb_keychain_basic(const char *registry,
+                                   const char *user,
+                                   const char *password);
+
+/**
+ * A token for one registry, sent as it is. NULL where an argument is NULL or not UTF-8.
+ *
+ * @param registry  host, or host:port
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_keychain *parb_keychain_bearer(const char *registry, const char *token);
+
+/**
+ * Several keychains: the first that knows something is believed. NULL where one of them is none.
+ *
+ * @param list  NULL with a `count` of 0: as parb_keychain_anonymous
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_keychain *parb_keychain_chain(const parb_keychain *const *list,
+                                   size_t count);
+
+/**
+ * Another handle for the same keychain; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_keychain *parb_keychain_clone(const parb_keychain *keychain);
+
+/**
+ * Frees a keychain. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_keychain_free(parb_keychain *keychain);
+
+/**
+ * Options with nothing set.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_client_options *parb_client_options_new(void);
+
+/**
+ * Frees options. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_client_options_free(parb_client_options *options);
+
+/**
+ * Where credentials come from; without it, parb_keychain_default.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_client_options_set_keychain(parb_client_options *options,
+                                      const parb_keychain *keychain);
+
+/**
+ * What stands first in the User-Agent header; "parbuckle/VERSION" follows it.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_client_options_set_user_agent(parb_client_options *options, const char *text);
+
+/**
+ * Trusts the certificates of a PEM file besides the system's. The file is read by parb_client_new.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_client_options_add_ca_file(parb_client_options *options, const char *path);
+
+/**
+ * Trusts certificates given as PEM text besides the system's.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_client_options_add_ca_pem(parb_client_options *options, const char *pem);
+
+/**
+ * Speaks to one registry without TLS. Loopback names (localhost, 127.0.0.0/8, ::1) need no listing. A private address
+ * that is listed is still asked by TLS first.
+ *
+ * @param registry  host, or host:port, as references write it
+ * @since 0.1
+ */
+PARB_API
+void parb_client_options_add_plain_http(parb_client_options *options,
+                                        const char *registry);
+
+/**
+ * How long to wait, in milliseconds, for a connection (10,000 without this call), for an answer's first byte (30,000)
+ * and for the next byte of a body (30,000).
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_client_options_set_timeouts_ms(parb_client_options *options,
+                                         int64_t connect,
+                                         int64_t first_byte,
+                                         int64_t idle);
+
+/**
+ * How often a request is tried at most (5 without this call), and how many milliseconds lie between the first two
+ * tries (250); the delay doubles from try to try. What a registry asks for (Retry-After, up to a minute) goes before.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_client_options_set_retry(parb_client_options *options,
+                                   uint32_t attempts,
+                                   int64_t first_delay_ms);
+
+/**
+ * A client. Reads the environment, and the files it and the options name, on the calling thread; opens no connection.
+ *
+ * Errors: the first mistake in the options; PARB_MALFORMED, PARB_IO, PARB_NOT_FOUND for certificates and credentials.
+ *
+ * @param options  NULL: the defaults
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_client_new(const parb_client_options *options,
+                            parb_client **out);
+
+/**
+ * What the client has done so far, as a JSON object: bytes and threads of each stage, requests, retries. New members
+ * may come.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_client_stats(const parb_client *client,
+                              parb_buf **out);
+
+/**
+ * Ends everything that runs on the client, and blocks until it is gone or `ctx` ends. Afterwards the client and the
+ * values made through it answer PARB_INVALID_STATE to what needs the network, and keep their facts.
+ *
+ * Errors: PARB_TIMED_OUT, PARB_CANCELLED: `ctx` ended first; everything is ending, and calling again waits on.
+ * PARB_INVALID_STATE: on a thread of the library. PARB_FORKED.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_client_close(const parb_client *client,
+                              const parb_ctx *ctx);
+
+/**
+ * Frees the handle. NULL is fine; never waits. Calls that run and values made through the client go on.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_client_free(parb_client *client);
+
+/**
+ * What a reference names: media type, digest, size; with the option platform, the image for it in an index. Blocks on
+ * the network.
+ *
+ * Errors: PARB_NOT_FOUND, PARB_UNAUTHENTICATED, PARB_DENIED, PARB_UNAVAILABLE; PARB_DIGEST_MISMATCH: the answer is not
+ * what the reference's digest names.
+ *
+ * @param options  platform
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_resolve(const parb_client *client,
+                         const parb_ref *reference,
+                         const parb_options *options,
+                         const parb_ctx *ctx,
+                         parb_descriptor **out);
+
+/**
+ * parb_resolve that returns at once; the descriptor comes from parb_op_take_descriptor.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_resolve_start(const parb_client *client,
+                               const parb_ref *reference,
+                               const parb_options *options,
+                               const parb_ctx *ctx,
+                               parb_op **out);
+
+/**
+ * The image that a reference names; of an index, the one for the option platform (linux/amd64 without it). Its
+ * manifest is fetched and verified now, its config and layers when they are asked for. Blocks on the network.
+ *
+ * Errors: as for parb_resolve; PARB_NOT_FOUND also where the index has no such platform; PARB_MALFORMED,
+ * PARB_UNSUPPORTED (schema 1) for what is no image.
+ *
+ * @param options  platform
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_pull(const parb_client *client,
+                      const parb_ref *reference,
+                      const parb_options *options,
+                      const parb_ctx *ctx,
+                      parb_image **out);
+
+/**
+ * parb_pull that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_pull_start(const parb_client *client,
+                            const parb_ref *reference,
+                            const parb_options *options,
+                            const parb_ctx *ctx,
+                            parb_op **out);
+
+/**
+ * The index that a reference names. Blocks on the network.
+ *
+ * Errors: as for parb_resolve; PARB_INVALID_ARGUMENT: it names an image.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_pull_index(const parb_client *client,
+                            const parb_ref *reference,
+                            const parb_options *options,
+                            const parb_ctx *ctx,
+                            parb_index **out);
+
+/**
+ * parb_pull_index that returns at once; the index comes from parb_op_take_index.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_pull_index_start(const parb_client *client,
+                                  const parb_ref *reference,
+                                  const parb_options *options,
+                                  const parb_ctx *ctx,
+                                  parb_op **out);
+
+/**
+ * Puts an image where the reference says: first the blobs that the repository lacks, each once, then the manifest;
+ * the tag moves last. Blocks on the network.
+ *
+ * Errors: PARB_UNAUTHENTICATED, PARB_DENIED; PARB_DIGEST_MISMATCH: the reference has a digest that is not the
+ * image's, or a blob's source gives other bytes than it promised; PARB_UNAVAILABLE.
+ *
+ * @param options  jobs, mount_from, foreign_layers
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_push(const parb_client *client,
+                      const parb_ref *reference,
+                      const parb_image *image,
+                      const parb_options *options,
+                      const parb_ctx *ctx);
+
+/**
+ * parb_push that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_push_start(const parb_client *client,
+                            const parb_ref *reference,
+                            const parb_image *image,
+                            const parb_options *options,
+                            const parb_ctx *ctx,
+                            parb_op **out);
+
+/**
+ * Puts an index, and everything below it, where the reference says. Blocks on the network.
+ *
+ * Errors: as for parb_push; PARB_LIMIT_EXCEEDED: it nests too deep, or names too much.
+ *
+ * @param options  jobs, mount_from, foreign_layers
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_push_index(const parb_client *client,
+                            const parb_ref *reference,
+                            const parb_index *index,
+                            const parb_options *options,
+                            const parb_ctx *ctx);
+
+/**
+ * parb_push_index that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_push_index_start(const parb_client *client,
+                                  const parb_ref *reference,
+                                  const parb_index *index,
+                                  const parb_options *options,
+                                  const parb_ctx *ctx,
+                                  parb_op **out);
+
+/**
+ * Makes sure that a layer's blob is in a repository. Blocks on the network.
+ *
+ * Errors: as for parb_push.
+ *
+ * @param repository  its tag and digest play no part
+ * @param options     jobs, mount_from
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_push_layer(const parb_client *client,
+                            const parb_ref *repository,
+                            const parb_layer *layer,
+                            const parb_options *options,
+                            const parb_ctx *ctx);
+
+/**
+ * parb_push_layer that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_push_layer_start(const parb_client *client,
+                                  const parb_ref *repository,
+                                  const parb_layer *layer,
+                                  const parb_options *options,
+                                  const parb_ctx *ctx,
+                                  parb_op **out);
+
+/**
+ * Options of a registry in memory on 127.0.0.1, a free port, for everybody.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_server_options *parb_server_options_new(void);
+
+/**
+ * Frees options. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_server_options_free(parb_server_options *options);
+
+/**
+ * Where to listen.
+ *
+ * @param address  IP:PORT; port 0: a free one
+ * @since 0.1
+ */
+PARB_API void parb_server_options_set_address(parb_server_options *options, const char *address);
+
+/**
+ * Keeps everything in a directory, which is made if need be, instead of in memory. What was acknowledged is there
+ * after a crash.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_server_options_set_storage_dir(parb_server_options *options,
+                                         const char *path);
+
+/**
+ * Lets a user in, by basic authentication, and nobody without.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_server_options_add_user(parb_server_options *options,
+                                  const char *user,
+                                  const char *password);
+
+/**
+ * Has the users show tokens, which the server itself gives them for their passwords.
+ *
+ * @param expires_in_s  how long a token is good for, in seconds: 1 or more
+ * @since 0.1
+ */
+PARB_API
+void parb_server_options_set_token_auth(parb_server_options *options,
+                                        int64_t expires_in_s);
+
+/**
+ * Lets everybody read; only users write.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_server_options_set_anonymous_read(parb_server_options *options);
+
+/**
+ * Serves by TLS with this certificate and key, both PEM files.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_server_options_set_tls_files(parb_server_options *options,
+                                       const char *cert_path,
+                                       const char *key_path);
+
+/**
+ * Serves by TLS with a certificate for this name (and localhost) from an authority made for the occasion, which
+ * parb_server_ca_pem gives. For tests.
+ *
+ * @since 0.1
+ */
+PARB_API
+void parb_server_options_set_tls_domain(parb_server_options *options,
+                                        const char *domain);
+
+/**
+ * Has the server do something wrong, for tests of clients.
+ *
+ * @param method  such as "GET"; "*": any
+ * @param path    of the URL; '*' stands for any text
+ * @param nth     which of the requests that fit, from 1; 0: all of them
+ * @param fault   "reset@50%", "stall", "truncate", "wrong-digest", "drop-reply", "delay=MS", "401 expired",
+ *                "429 retry-after=1", "500", "503", "status=NNN"
+ * @since 0.1
+ */
+PARB_API
+void parb_server_options_add_fault(parb_server_options *options,
+                                   const char *method,
+                                   const char *path,
+                                   uint32_t nth,
+                                   const char *fault);
+
+/**
+ * Starts a registry. It serves when this returns.
+ *
+ * Errors: the first mistake in the options; PARB_IO: the address or directory can't be used.
+ *
+ * @param options  NULL: the defaults
+ * @param ctx      bounds the start only
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_serve(const parb_server_options *options,
+                       const parb_ctx *ctx,
+                       parb_server **out);
+
+/**
+ * Where the server is, such as "http://127.0.0.1:5000". Lives as long as the server.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_server_url(const parb_server *server);
+
+/**
+ * The certificate of the server's own authority, in PEM; NULL where it has none. Lives as long as the server.
+ *
+ * @since 0.1
+ */
+PARB_API
+const char *parb_server_ca_pem(const parb_server *server);
+
+/**
+ * The requests so far, oldest first, each a JSON object: "n", "method", "path", "query", "status", "sent", "received",
+ * "user_agent", "ms", and "fault" where one fired. Only so many of the latest are kept.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_server_requests(const parb_server *server,
+                                 parb_strings **out);
+
+/**
+ * Stops taking requests and blocks until those that run are done, or `ctx` ends. The handle is still to be freed.
+ *
+ * Errors: PARB_TIMED_OUT, PARB_CANCELLED: `ctx` ended first. PARB_INVALID_STATE: on a thread of the library.
+ *
+ * @since 0.1
+ */
+PARB_API
+PARB_CHECK
+parb_error *parb_server_stop(const parb_server *server,
+                             const parb_ctx *ctx);
+
+/**
+ * Stops a server without waiting, and frees it. NULL is fine. What lay in memory is gone.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_server_free(parb_server *server);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* PARB_H */
