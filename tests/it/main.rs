@@ -3,3 +3,11 @@
 mod golden_mutate;
 mod header;
 mod oci_properties;
+mod server_auth;
+mod server_discovery;
+mod server_faults;
+mod server_life;
+mod server_pull;
+mod server_push;
+mod spec;
+mod support;
