@@ -46,6 +46,14 @@ impl ConfigHolder {
             .await
     }
 
+    /// The config's bytes, whatever they say: an artifact's may be no image config.
+    pub(crate) async fn raw(&self, ctx: &Context) -> Result<Bytes> {
+        match self.cell.get() {
+            Some(config) => Ok(config.raw().clone()),
+            None => self.fetch(ctx).await,
+        }
+    }
+
     async fn fetch(&self, ctx: &Context) -> Result<Bytes> {
         let blob = &self.descriptor;
         if blob.size > MAX_CONFIG {
@@ -151,6 +159,15 @@ impl Image {
         }
         let (image, jobs) = (self.clone(), options.jobs.unwrap_or(4).max(1) as usize);
         self.0.home.spawn(ctx, |ctx| async move { crate::validate::image(&image, jobs, &ctx).await })
+    }
+
+    /// Reads every blob to its end, verified against its descriptor, and keeps none: at most `jobs` at once.
+    pub fn fetch(&self, options: &crate::Options, ctx: &Context) -> Task<()> {
+        if let Err(e) = options.only("fetch", &["jobs"]) {
+            return Task::ready(Err(e));
+        }
+        let (image, jobs) = (self.clone(), options.jobs.unwrap_or(4).max(1) as usize);
+        self.0.home.spawn(ctx, |ctx| async move { crate::validate::fetch(&image, jobs, &ctx).await })
     }
 
     pub(crate) fn config_holder(&self) -> &Arc<ConfigHolder> {
