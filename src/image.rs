@@ -186,3 +186,9 @@ impl ConfigHolder {
         &self.source
     }
 }
+
+impl std::fmt::Debug for Image {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Image({})", self.digest())
+    }
+}

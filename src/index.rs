@@ -119,3 +119,9 @@ impl Index {
         }
     }
 }
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Index({})", self.digest())
+    }
+}

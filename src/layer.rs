@@ -121,3 +121,9 @@ impl Layer {
         Ok(decompressed(&place.engine, chunks, expected, Limits::default(), &place.stats))
     }
 }
+
+impl std::fmt::Debug for Layer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Layer({})", self.0.descriptor.digest)
+    }
+}

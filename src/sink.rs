@@ -123,3 +123,9 @@ impl BlobWriter for Tee {
         .boxed()
     }
 }
+
+impl std::fmt::Debug for SinkHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SinkHandle").finish_non_exhaustive()
+    }
+}

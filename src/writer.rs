@@ -324,3 +324,9 @@ fn source_date_epoch() -> Result<u64> {
         _ => Ok(0),
     }
 }
+
+impl std::fmt::Debug for LayerWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LayerWriter").finish_non_exhaustive()
+    }
+}

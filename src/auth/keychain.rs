@@ -113,3 +113,9 @@ impl Keychain {
         }
     }
 }
+
+impl std::fmt::Debug for Keychain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keychain").finish_non_exhaustive()
+    }
+}

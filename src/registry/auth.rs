@@ -129,9 +129,6 @@ impl Auth {
         };
         if allows(&claims, need) {
             Ok(())
-        } else if claims.sub.is_empty() {
-            // The token service knew what was wanted and nobody was there who may have it.
-            Err(Refusal::new(403, "DENIED", "requested access to the resource is denied without a login"))
         } else {
             Err(self.challenge(parts, need, Some("insufficient_scope")))
         }

@@ -8,7 +8,7 @@ use crate::error::{Code, Error, Result, invalid};
 use crate::name::Repository;
 use crate::source::Place;
 use crate::stream::Stats;
-use crate::transport::{Budget, Settings, Transport};
+use crate::transport::{Budget, Settings, Transport, proxies_from_environment};
 use http::HeaderValue;
 use std::collections::HashSet;
 use std::future::Future;
@@ -107,6 +107,7 @@ impl ClientOptions {
             user_agent: user_agent.map_err(|_| invalid("user agent: control characters"))?,
             ca_pems,
             plain_http: self.plain_http.clone(),
+            proxies: proxies_from_environment()?,
             connect,
             first_byte,
             idle,
@@ -242,4 +243,10 @@ impl Client {
 
 fn closed() -> Error {
     Error::new(Code::InvalidState, "the client is closed")
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
 }

@@ -174,8 +174,8 @@ async fn get(
     let mut url = realm.clone();
     {
         let mut query = url.query_pairs_mut();
-        service.into_iter().for_each(|s| drop(query.append_pair("service", s)));
-        scopes.iter().for_each(|s| drop(query.append_pair("scope", s)));
+        query.extend_pairs(service.map(|s| ("service", s)));
+        query.extend_pairs(scopes.iter().map(|s| ("scope", s)));
     }
     exchange(transport, host, registry, Method::GET, url, authorization, None).await
 }
@@ -183,8 +183,8 @@ async fn get(
 fn form(service: Option<&str>, scopes: &[String], more: &[(&str, &str)]) -> String {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     form.append_pair("client_id", CLIENT_ID).append_pair("scope", &scopes.join(" "));
-    service.into_iter().for_each(|s| drop(form.append_pair("service", s)));
-    more.iter().for_each(|(k, v)| drop(form.append_pair(k, v)));
+    form.extend_pairs(service.map(|s| ("service", s)));
+    form.extend_pairs(more);
     form.finish()
 }
 

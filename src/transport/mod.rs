@@ -15,7 +15,7 @@ mod settings;
 pub(crate) use redact::redacted;
 pub(crate) use response::Response;
 pub(crate) use retry::Budget;
-pub(crate) use settings::Settings;
+pub(crate) use settings::{Settings, proxies_from_environment};
 
 use crate::context::{Context, Event, lock};
 use crate::error::{Code, Error, Result, invalid};

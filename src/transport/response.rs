@@ -304,22 +304,22 @@ impl NetworkFailure for reqwest::Error {
         if let Some(own) = body {
             return own; // the host's stream failed, or the file: not the network
         }
-        let mut deepest: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(&self);
+        let mut at: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(&self);
         let mut os_code = None;
         let mut text = String::new();
         let (mut tls, mut own, mut refused) = (false, None, false);
-        while let Some(e) = deepest {
+        while let Some(e) = at {
             text = e.to_string();
-            if let Some(io) = e.downcast_ref::<std::io::Error>() {
-                os_code = os_code.or(io.raw_os_error());
-                refused |= io.kind() == std::io::ErrorKind::ConnectionRefused;
-                if let Some(inner) = io.get_ref() {
-                    tls |= inner.downcast_ref::<rustls::Error>().is_some();
-                }
-            }
-            tls |= e.downcast_ref::<rustls::Error>().is_some();
+            tls |= e.is::<rustls::Error>();
             own = own.or_else(|| e.downcast_ref::<Error>().cloned());
-            deepest = e.source();
+            at = match e.downcast_ref::<std::io::Error>() {
+                Some(io) => {
+                    os_code = os_code.or(io.raw_os_error());
+                    refused |= io.kind() == std::io::ErrorKind::ConnectionRefused;
+                    io.get_ref().map(|inner| inner as _) // what it wraps is not among its sources
+                }
+                None => e.source(),
+            };
         }
         if let Some(own) = own {
             return own.or_subject(redacted(url));

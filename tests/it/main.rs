@@ -1,5 +1,6 @@
 //! The integration tests, in one program.
 
+mod client;
 mod golden_mutate;
 mod header;
 mod oci_properties;
