@@ -248,7 +248,13 @@ async fn once(home: &Home, options: &Options, input: Input, again: Again, ctx: &
 }
 
 /// Opens the sink under `ctx`; what goes on afterwards does so under `life`.
-async fn begin(home: &Home, options: &Options, again: Again, ctx: &Context, life: &Context) -> Result<Box<dyn BlobWriter>> {
+async fn begin(
+    home: &Home,
+    options: &Options,
+    again: Again,
+    ctx: &Context,
+    life: &Context,
+) -> Result<Box<dyn BlobWriter>> {
     let sink = options.sink.clone().unwrap_or_else(SinkHandle::spool);
     ctx.check()?;
     match sink.0.repository() {
@@ -319,7 +325,8 @@ fn pump(place: &Place, mut stream: Box<dyn HostStream>) -> Result<(Chunks, Back)
 fn source_date_epoch() -> Result<u64> {
     match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) if !text.is_empty() => text.parse().map_err(|_| {
-            Error::new(Code::InvalidArgument, "SOURCE_DATE_EPOCH is no number of seconds").subject(crate::digest::shown(&text))
+            Error::new(Code::InvalidArgument, "SOURCE_DATE_EPOCH is no number of seconds")
+                .subject(crate::digest::shown(&text))
         }),
         _ => Ok(0),
     }

@@ -79,7 +79,10 @@ pub(crate) fn refused(transport: &Transport, call: &Call<'_>, challenge: &Challe
     let (code, text) = match (&known, challenge) {
         (Credential::None, _) => {
             let hint = transport.settings.keychain.hint(repository).unwrap_or_default();
-            (Code::Unauthenticated, format!("{} wants credentials, and there are none for it{hint}", repository.registry()))
+            (
+                Code::Unauthenticated,
+                format!("{} wants credentials, and there are none for it{hint}", repository.registry()),
+            )
         }
         (_, Challenge::Basic) | (Credential::Bearer(_), _) => {
             (Code::Unauthenticated, format!("{} refused the credentials", repository.registry()))
@@ -227,7 +230,9 @@ async fn refused_by_service(registry: &str, credential: &Credential, answer: Res
     let known = !matches!(credential, Credential::None);
     let (code, text) = match (status, known) {
         (StatusCode::UNAUTHORIZED, true) => (Code::Unauthenticated, "its token service refused the credentials"),
-        (StatusCode::UNAUTHORIZED, false) => (Code::Unauthenticated, "its token service wants credentials, and there are none"),
+        (StatusCode::UNAUTHORIZED, false) => {
+            (Code::Unauthenticated, "its token service wants credentials, and there are none")
+        }
         (StatusCode::FORBIDDEN, _) => (Code::Denied, "its token service doesn't allow this"),
         _ => (cause.code(), "its token service failed"),
     };
