@@ -282,6 +282,8 @@ async fn fill(
         ctx.emit(&Event { kind: "compress", subject: "layer".into(), done: n, total: None, message: String::new() });
     };
     let made = encode(&place.engine, &place.stats, input, compression, &mut *out, progress).await?;
+    let (subject, total) = (made.digest.to_string(), Some(made.uncompressed_size));
+    ctx.emit(&Event { kind: "compress", subject, done: made.uncompressed_size, total, message: String::new() });
     let descriptor = descriptor_of(&made);
     let source = out.commit(descriptor.clone()).await?;
     Ok(Layer::written(descriptor, made.diff_id, source, home.clone()))

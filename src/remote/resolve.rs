@@ -7,7 +7,7 @@ use crate::error::{Code, Error, Result};
 use crate::image::Image;
 use crate::index::{Child, Children, Index};
 use crate::name::{Reference, Repository};
-use crate::oci::{AnyManifest, DEFAULT_MAX_MANIFEST, Descriptor, IndexManifest, Manifest, MediaType, Platform};
+use crate::oci::{AnyManifest, DEFAULT_MAX_MANIFEST, Descriptor, IndexManifest, Manifest, MediaType};
 use crate::options::Options;
 use crate::remote::Client;
 use crate::remote::blob::Remote;
@@ -56,7 +56,7 @@ impl Client {
             return Task::ready(Err(e));
         }
         let (client, reference) = (self.clone(), reference.clone());
-        let platform = options.platform.clone().unwrap_or_else(Platform::default);
+        let platform = options.platform.clone().unwrap_or_default();
         self.spawn(ctx, |ctx| async move {
             let found = client.find_image(&ctx, &reference, &platform).await;
             found.map_err(|e| e.or_subject(&reference))

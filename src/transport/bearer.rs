@@ -24,7 +24,10 @@ const CLIENT_ID: &str = "parbuckle";
 
 /// The tokens of a client, by registry and scopes.
 #[derive(Default)]
-pub(crate) struct Tokens(Mutex<HashMap<(String, Vec<String>), Arc<tokio::sync::Mutex<Option<Token>>>>>);
+pub(crate) struct Tokens(Mutex<HashMap<(String, Vec<String>), Slot>>);
+
+/// Locked while a token is fetched, so that all who wait for the same share one fetch.
+type Slot = Arc<tokio::sync::Mutex<Option<Token>>>;
 
 #[derive(Clone)]
 struct Token {
@@ -33,7 +36,7 @@ struct Token {
 }
 
 impl Tokens {
-    fn slot(&self, registry: &str, scopes: &[String]) -> Arc<tokio::sync::Mutex<Option<Token>>> {
+    fn slot(&self, registry: &str, scopes: &[String]) -> Slot {
         lock(&self.0).entry((registry.to_owned(), scopes.to_owned())).or_default().clone()
     }
     /// Drops the token that a call would use; whether it can be fetched anew.

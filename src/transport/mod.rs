@@ -286,9 +286,8 @@ impl Transport {
             let mut request = reqwest::Request::new(call.method.clone(), url.clone());
             let activity = Arc::new(response::Activity::new());
             if let Some((len, body)) = self.open_body(&call.body, &activity).await? {
-                match len {
-                    Some(len) => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(len))),
-                    None => {}
+                if let Some(len) = len {
+                    headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
                 }
                 *request.body_mut() = Some(body);
             } else if !matches!(call.method, Method::GET | Method::HEAD) {
