@@ -7,7 +7,7 @@ use crate::error::{Code, Error, Result};
 use crate::image::Image;
 use crate::index::{Child, Children, Index};
 use crate::name::{Reference, Repository};
-use crate::oci::{AnyManifest, DEFAULT_MAX_MANIFEST, Descriptor, IndexManifest, Manifest, MediaType};
+use crate::oci::{AnyManifest, DEFAULT_MAX_MANIFEST, Descriptor, IndexManifest, Manifest, MediaType, Platform};
 use crate::options::Options;
 use crate::remote::Client;
 use crate::remote::blob::Remote;

@@ -299,7 +299,8 @@ async fn send(tx: &mpsc::Sender<Piece>, piece: Piece) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BLOCK, Decoder, TarEntries};
+    use super::super::codec::Decoder;
+    use super::super::{BLOCK, TarEntries};
     use super::*;
     use bytes::BytesMut;
     use futures_util::{FutureExt, stream};

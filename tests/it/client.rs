@@ -84,7 +84,7 @@ fn tar_of(size: usize) -> Vec<u8> {
     let mut state = 1u64;
     let byte = |i: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        if i % 2 == 0 { (state >> 56) as u8 } else { 7 }
+        if i.is_multiple_of(2) { (state >> 56) as u8 } else { 7 }
     };
     let data: Vec<u8> = (0..size).map(byte).collect();
     let mut builder = tar::Builder::new(Vec::new());
