@@ -168,12 +168,17 @@ impl LayerWriter {
     /// Errors: those of the sink, `Malformed` where this is no tar; after one, the writer is of no more use.
     pub fn write(&mut self, tar: &[u8], ctx: &Context) -> Result<()> {
         ctx.check()?;
-        for piece in tar.chunks(PIECE) {
+        for (i, piece) in tar.chunks(PIECE).enumerate() {
             let Some(pieces) = self.pieces.clone() else { return Err(finished()) };
             let Some(piece) = pieces.try_send(Bytes::copy_from_slice(piece)) else { continue };
-            let sent = self.home.spawn(ctx, |_| async move { Ok(pieces.send(piece).await.is_ok()) }).wait()?;
-            if !sent {
-                return Err(self.failure());
+            match self.home.spawn(ctx, |_| async move { Ok(pieces.send(piece).await.is_ok()) }).wait() {
+                Ok(true) => {}
+                Ok(false) => return Err(self.failure()),
+                Err(e) if i == 0 => return Err(e), // nothing was taken in: the same call may come again
+                Err(e) => {
+                    (self.pieces, self.layer) = (None, None); // half of it was, and nobody could tell which half
+                    return Err(e);
+                }
             }
         }
         Ok(())

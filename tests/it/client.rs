@@ -398,3 +398,20 @@ fn progress_ends_at_the_whole() {
     assert_eq!(total, image.layers()[0].descriptor().size + image.manifest().config().size);
     assert_eq!(kinds.lock().unwrap().iter().filter(|k| **k == "upload").count(), 2);
 }
+
+#[test]
+fn a_write_that_was_cancelled_half_way_is_not_taken_for_whole() {
+    let site = Site::failing(&[("PATCH", "/v2/a/blobs/uploads/*", 0, "stall")]);
+    let patient = Client::new(&ClientOptions::new().keychain(&Keychain::anonymous())).unwrap();
+    let sink = Options::new().sink(&SinkHandle::repository(&patient, &site.name("a")));
+    let mut writer = LayerWriter::new(&sink, &site.ctx).wait().unwrap();
+    let ended = Context::new();
+    ended.cancel();
+    assert_eq!(writer.write(b"x", &ended).unwrap_err().code(), Code::Cancelled);
+    // The server takes nothing in, so at some piece the pipeline is full.
+    let tar = tar_of(64 << 20);
+    let e = writer.write(&tar, &Context::with_timeout(Duration::from_millis(300))).unwrap_err();
+    assert_eq!(e.code(), Code::TimedOut);
+    assert_eq!(writer.write(b"more", &site.ctx).unwrap_err().code(), Code::InvalidState);
+    assert_eq!(writer.finish(&site.ctx).wait().unwrap_err().code(), Code::InvalidState);
+}
