@@ -141,8 +141,7 @@ func TestSteady(t *testing.T) {
 	if err := client.Push(t.Context(), reference, image); err != nil {
 		t.Fatal(err)
 	}
-	remote := must[*parbuckle.Image](t)(client.Pull(t.Context(), reference))
-	transfer := func(i int) {
+	transfer := func(client *parbuckle.Client, remote *parbuckle.Image, i int) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+i%40)*time.Millisecond)
 		defer cancel()
 		var err error
@@ -159,10 +158,13 @@ func TestSteady(t *testing.T) {
 		}
 	}
 	run := func(from, to int) {
-		var group group
+		client := must[*parbuckle.Client](t)(parbuckle.NewClient())
+		defer client.Close(t.Context()) // and with it the connections it keeps for later
+		remote := must[*parbuckle.Image](t)(client.Pull(t.Context(), reference))
 		for i := from; i < to; i += 10 {
+			var group group
 			for k := range 10 {
-				group.Go(func() { transfer(i + k) })
+				group.Go(func() { transfer(client, remote, i+k) })
 			}
 			group.Wait()
 		}
@@ -208,6 +210,7 @@ func TestThousandPulls(t *testing.T) {
 	if running := during.goroutines - before.goroutines; running < pulls/2 {
 		t.Fatalf("only %d pulls are waiting: this shows nothing", running)
 	}
+	t.Logf("%d threads before, %d during", before.threads, during.threads)
 	if during.threads > before.threads+16 {
 		t.Errorf("%d threads while %d pulls wait, %d before", during.threads, pulls, before.threads)
 	}
