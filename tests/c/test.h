@@ -4,6 +4,17 @@
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+static void nothing_runs_on(void) {
+  if (!tests_failed) CHECK_INT(settles(threads, 1), 1); /* a test that failed has left things behind */
+}
+
+/* The last lines of every test program, and its exit status. Everything was freed: no thread of the library is left. */
+MAYBE_UNUSED static int finish(void) {
+  run("nothing_runs_on", nothing_runs_on);
+  printf("%d passed, %d failed\n", tests_passed, tests_failed);
+  return tests_failed ? 1 : 0;
+}
+
 #endif
 #include <dirent.h>
 #include <errno.h>
@@ -78,12 +89,6 @@ MAYBE_UNUSED static void run(const char *name, void (*test)(void)) {
   bad ? tests_failed++ : tests_passed++;
   printf("%s %s\n", bad ? "FAILED" : "ok    ", name);
   fflush(stdout);
-}
-
-/* The last line of every test program, and its exit status. */
-MAYBE_UNUSED static int finish(void) {
-  printf("%d passed, %d failed\n", tests_passed, tests_failed);
-  return tests_failed ? 1 : 0;
 }
 
 MAYBE_UNUSED static double now(void) {
@@ -240,6 +245,17 @@ MAYBE_UNUSED static int count_settles(int *counter, int wanted) {
   for (int i = 0; i < 500 && count_in(counter) != wanted; i++) sleep_us(10000);
   sleep_us(20000);
   return count_in(counter);
+}
+
+static void nothing_runs_on(void) {
+  if (!tests_failed) CHECK_INT(settles(threads, 1), 1); /* a test that failed has left things behind */
+}
+
+/* The last lines of every test program, and its exit status. Everything was freed: no thread of the library is left. */
+MAYBE_UNUSED static int finish(void) {
+  run("nothing_runs_on", nothing_runs_on);
+  printf("%d passed, %d failed\n", tests_passed, tests_failed);
+  return tests_failed ? 1 : 0;
 }
 
 #endif
