@@ -105,10 +105,10 @@ MAYBE_UNUSED static int entries(const char *path) {
 MAYBE_UNUSED static int threads(void) { return entries("/proc/self/task"); }
 MAYBE_UNUSED static int descriptors(void) { return entries("/proc/self/fd") - 1; /* opendir's own */ }
 
-/* Waits until `count` gives `wanted`, at most two seconds or so, and gives what it last was. */
+/* Waits until `count` gives `wanted`, at most ten seconds or so, and gives what it last was. */
 MAYBE_UNUSED static int settles(int (*count)(void), int wanted) {
   int is = count();
-  for (int i = 0; i < 100 && is != wanted; i++) {
+  for (int i = 0; i < 500 && is != wanted; i++) {
     sleep_us(20000);
     is = count();
   }
