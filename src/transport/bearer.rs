@@ -24,7 +24,10 @@ const CLIENT_ID: &str = "parbuckle";
 
 /// The tokens of a client, by registry and scopes.
 #[derive(Default)]
-pub(crate) struct Tokens(Mutex<HashMap<(String, Vec<String>), Arc<tokio::sync::Mutex<Option<Token>>>>>);
+pub(crate) struct Tokens(Mutex<HashMap<(String, Vec<String>), Slot>>);
+
+/// Locked while a token is fetched, so that all who wait for the same share one fetch.
+type Slot = Arc<tokio::sync::Mutex<Option<Token>>>;
 
 #[derive(Clone)]
 struct Token {
@@ -33,7 +36,7 @@ struct Token {
 }
 
 impl Tokens {
-    fn slot(&self, registry: &str, scopes: &[String]) -> Arc<tokio::sync::Mutex<Option<Token>>> {
+    fn slot(&self, registry: &str, scopes: &[String]) -> Slot {
         lock(&self.0).entry((registry.to_owned(), scopes.to_owned())).or_default().clone()
     }
     /// Drops the token that a call would use; whether it can be fetched anew.
@@ -79,7 +82,10 @@ pub(crate) fn refused(transport: &Transport, call: &Call<'_>, challenge: &Challe
     let (code, text) = match (&known, challenge) {
         (Credential::None, _) => {
             let hint = transport.settings.keychain.hint(repository).unwrap_or_default();
-            (Code::Unauthenticated, format!("{} wants credentials, and there are none for it{hint}", repository.registry()))
+            (
+                Code::Unauthenticated,
+                format!("{} wants credentials, and there are none for it{hint}", repository.registry()),
+            )
         }
         (_, Challenge::Basic) | (Credential::Bearer(_), _) => {
             (Code::Unauthenticated, format!("{} refused the credentials", repository.registry()))
@@ -174,8 +180,8 @@ async fn get(
     let mut url = realm.clone();
     {
         let mut query = url.query_pairs_mut();
-        service.into_iter().for_each(|s| drop(query.append_pair("service", s)));
-        scopes.iter().for_each(|s| drop(query.append_pair("scope", s)));
+        query.extend_pairs(service.map(|s| ("service", s)));
+        query.extend_pairs(scopes.iter().map(|s| ("scope", s)));
     }
     exchange(transport, host, registry, Method::GET, url, authorization, None).await
 }
@@ -183,8 +189,8 @@ async fn get(
 fn form(service: Option<&str>, scopes: &[String], more: &[(&str, &str)]) -> String {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     form.append_pair("client_id", CLIENT_ID).append_pair("scope", &scopes.join(" "));
-    service.into_iter().for_each(|s| drop(form.append_pair("service", s)));
-    more.iter().for_each(|(k, v)| drop(form.append_pair(k, v)));
+    form.extend_pairs(service.map(|s| ("service", s)));
+    form.extend_pairs(more);
     form.finish()
 }
 
@@ -227,7 +233,9 @@ async fn refused_by_service(registry: &str, credential: &Credential, answer: Res
     let known = !matches!(credential, Credential::None);
     let (code, text) = match (status, known) {
         (StatusCode::UNAUTHORIZED, true) => (Code::Unauthenticated, "its token service refused the credentials"),
-        (StatusCode::UNAUTHORIZED, false) => (Code::Unauthenticated, "its token service wants credentials, and there are none"),
+        (StatusCode::UNAUTHORIZED, false) => {
+            (Code::Unauthenticated, "its token service wants credentials, and there are none")
+        }
         (StatusCode::FORBIDDEN, _) => (Code::Denied, "its token service doesn't allow this"),
         _ => (cause.code(), "its token service failed"),
     };
