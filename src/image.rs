@@ -90,7 +90,13 @@ impl Image {
     }
 
     /// An image made here: its config is at hand, its layers lie where they lie.
-    pub(crate) fn made(descriptor: Descriptor, manifest: Manifest, config: Config, layers: &[Layer], home: Home) -> Image {
+    pub(crate) fn made(
+        descriptor: Descriptor,
+        manifest: Manifest,
+        config: Config,
+        layers: &[Layer],
+        home: Home,
+    ) -> Image {
         let source: Arc<dyn Source> = Arc::new(crate::source::Memory(config.raw().clone()));
         let holder = ConfigHolder {
             descriptor: manifest.config().clone(),
@@ -137,7 +143,10 @@ impl Image {
     /// One layer; `InvalidArgument` where there is none.
     pub fn layer(&self, i: usize) -> Result<&Layer> {
         let count = self.0.layers.len();
-        self.0.layers.get(i).ok_or_else(|| invalid(format!("layer {i} of an image with {count}")).subject(self.digest()))
+        self.0
+            .layers
+            .get(i)
+            .ok_or_else(|| invalid(format!("layer {i} of an image with {count}")).subject(self.digest()))
     }
     /// The config, fetched once and verified.
     ///

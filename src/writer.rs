@@ -168,12 +168,17 @@ impl LayerWriter {
     /// Errors: those of the sink, `Malformed` where this is no tar; after one, the writer is of no more use.
     pub fn write(&mut self, tar: &[u8], ctx: &Context) -> Result<()> {
         ctx.check()?;
-        for piece in tar.chunks(PIECE) {
+        for (i, piece) in tar.chunks(PIECE).enumerate() {
             let Some(pieces) = self.pieces.clone() else { return Err(finished()) };
             let Some(piece) = pieces.try_send(Bytes::copy_from_slice(piece)) else { continue };
-            let sent = self.home.spawn(ctx, |_| async move { Ok(pieces.send(piece).await.is_ok()) }).wait()?;
-            if !sent {
-                return Err(self.failure());
+            match self.home.spawn(ctx, |_| async move { Ok(pieces.send(piece).await.is_ok()) }).wait() {
+                Ok(true) => {}
+                Ok(false) => return Err(self.failure()),
+                Err(e) if i == 0 => return Err(e), // nothing was taken in: the same call may come again
+                Err(e) => {
+                    (self.pieces, self.layer) = (None, None); // half of it was, and nobody could tell which half
+                    return Err(e);
+                }
             }
         }
         Ok(())
@@ -248,7 +253,13 @@ async fn once(home: &Home, options: &Options, input: Input, again: Again, ctx: &
 }
 
 /// Opens the sink under `ctx`; what goes on afterwards does so under `life`.
-async fn begin(home: &Home, options: &Options, again: Again, ctx: &Context, life: &Context) -> Result<Box<dyn BlobWriter>> {
+async fn begin(
+    home: &Home,
+    options: &Options,
+    again: Again,
+    ctx: &Context,
+    life: &Context,
+) -> Result<Box<dyn BlobWriter>> {
     let sink = options.sink.clone().unwrap_or_else(SinkHandle::spool);
     ctx.check()?;
     match sink.0.repository() {
@@ -276,6 +287,8 @@ async fn fill(
         ctx.emit(&Event { kind: "compress", subject: "layer".into(), done: n, total: None, message: String::new() });
     };
     let made = encode(&place.engine, &place.stats, input, compression, &mut *out, progress).await?;
+    let (subject, total) = (made.digest.to_string(), Some(made.uncompressed_size));
+    ctx.emit(&Event { kind: "compress", subject, done: made.uncompressed_size, total, message: String::new() });
     let descriptor = descriptor_of(&made);
     let source = out.commit(descriptor.clone()).await?;
     Ok(Layer::written(descriptor, made.diff_id, source, home.clone()))
@@ -319,7 +332,8 @@ fn pump(place: &Place, mut stream: Box<dyn HostStream>) -> Result<(Chunks, Back)
 fn source_date_epoch() -> Result<u64> {
     match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) if !text.is_empty() => text.parse().map_err(|_| {
-            Error::new(Code::InvalidArgument, "SOURCE_DATE_EPOCH is no number of seconds").subject(crate::digest::shown(&text))
+            Error::new(Code::InvalidArgument, "SOURCE_DATE_EPOCH is no number of seconds")
+                .subject(crate::digest::shown(&text))
         }),
         _ => Ok(0),
     }

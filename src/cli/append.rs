@@ -35,7 +35,9 @@ impl Append {
         let client = global.client()?;
         let target = Reference::parse(&self.new_tag)?;
         let base = match &self.base {
-            Some(base) => Some((Reference::parse(base)?, client.pull(&Reference::parse(base)?, &global.reading(), ctx).wait()?)),
+            Some(base) => {
+                Some((Reference::parse(base)?, client.pull(&Reference::parse(base)?, &global.reading(), ctx).wait()?))
+            }
             None => None,
         };
         if let Some((name, base)) = &base {

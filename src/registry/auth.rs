@@ -127,11 +127,7 @@ impl Auth {
         let Some(claims) = self.bearer(presented) else {
             return Err(self.challenge(parts, need, Some("invalid_token")));
         };
-        if allows(&claims, need) {
-            Ok(())
-        } else {
-            Err(self.challenge(parts, need, Some("insufficient_scope")))
-        }
+        if allows(&claims, need) { Ok(()) } else { Err(self.challenge(parts, need, Some("insufficient_scope"))) }
     }
 
     /// Whether the request may also read another repository: a mount names two.

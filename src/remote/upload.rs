@@ -27,6 +27,8 @@ use url::Url;
 const WORTH_ASKING: u64 = 256 << 10;
 /// The pieces for registries (or proxies before them) that refuse a whole blob in one request.
 const PIECE: u64 = 8 << 20;
+/// How long the courtesy of giving a session up may take.
+const ABANDON: Duration = Duration::from_secs(1);
 /// Chunks between whoever makes a blob and its request.
 const QUEUE: usize = 4;
 
@@ -117,7 +119,10 @@ impl Uploader {
                 self.abandon(session);
                 // Half a body is what the registry saw when the connection broke under us: the bytes themselves are
                 // verified where they come from.
-                let broken = matches!(e.get_registry_code(), Some("BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID" | "SIZE_INVALID"));
+                let broken = matches!(
+                    e.get_registry_code(),
+                    Some("BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID" | "SIZE_INVALID")
+                );
                 Err(if broken && e.get_retry_after().is_none() { e.retry_after(Duration::ZERO) } else { e })
             }
         }
@@ -171,7 +176,8 @@ impl Uploader {
                 .header(CONTENT_TYPE, "application/octet-stream")?
                 .header(CONTENT_RANGE, format!("{at}-{}", at + len - 1))?
                 .body(Body::Stream { len, open: opener });
-            let answer = self.once(&call).await.and_then_status(&[StatusCode::ACCEPTED, StatusCode::NO_CONTENT]).await?;
+            let answer =
+                self.once(&call).await.and_then_status(&[StatusCode::ACCEPTED, StatusCode::NO_CONTENT]).await?;
             location = self.client.transport().resolve_location(&answer)?;
             at += len;
         }
@@ -201,7 +207,7 @@ impl Uploader {
         let this = self.clone();
         self.client.place().engine.handle().spawn(async move {
             let call = Call::at(Method::DELETE, &this.repository, session);
-            let _ = tokio::time::timeout(Duration::from_secs(5), this.once(&call)).await;
+            let _ = tokio::time::timeout(ABANDON, this.once(&call)).await;
         });
     }
 
@@ -215,7 +221,8 @@ impl Uploader {
             let call = Call::at(Method::PATCH, &this.repository, url)
                 .header(CONTENT_TYPE, "application/octet-stream")?
                 .body(Body::Once(Mutex::new(Some(chunks))));
-            let answer = this.once(&call).await.and_then_status(&[StatusCode::ACCEPTED, StatusCode::NO_CONTENT]).await?;
+            let answer =
+                this.once(&call).await.and_then_status(&[StatusCode::ACCEPTED, StatusCode::NO_CONTENT]).await?;
             this.client.transport().resolve_location(&answer)
         });
         Ok(StreamingUpload { uploader: self.clone(), session, chunks: Some(tx), patch: Some(patch) })
@@ -272,7 +279,9 @@ impl BlobOut for StreamingUpload {
                 // The request ended before the blob did: what it says is the reason.
                 false => Err(match self.patched().await {
                     Err(e) => e,
-                    Ok(_) => Error::new(Code::Protocol, "the registry ended the upload early").retry_after(Duration::ZERO),
+                    Ok(_) => {
+                        Error::new(Code::Protocol, "the registry ended the upload early").retry_after(Duration::ZERO)
+                    }
                 }),
             }
         }
@@ -312,7 +321,9 @@ impl ExpectStatus for Result<Response> {
 /// Puts a manifest under a tag or digest.
 pub(crate) async fn put_manifest(up: &Uploader, identifier: &str, media_type: &str, bytes: Bytes) -> Result<()> {
     let path = format!("manifests/{identifier}");
-    let call = Call::new(Method::PUT, &up.repository, &path).header(CONTENT_TYPE, media_type)?.body(Body::Bytes(bytes.clone()));
+    let call = Call::new(Method::PUT, &up.repository, &path)
+        .header(CONTENT_TYPE, media_type)?
+        .body(Body::Bytes(bytes.clone()));
     let answer = up.client.transport().call(&up.ctx, &mut up.client.budget(), &call).await;
     let answer = answer.and_then_status(&[StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED]).await?;
     let digest = HeaderName::from_static("docker-content-digest");

@@ -24,7 +24,10 @@ const CLIENT_ID: &str = "parbuckle";
 
 /// The tokens of a client, by registry and scopes.
 #[derive(Default)]
-pub(crate) struct Tokens(Mutex<HashMap<(String, Vec<String>), Arc<tokio::sync::Mutex<Option<Token>>>>>);
+pub(crate) struct Tokens(Mutex<HashMap<(String, Vec<String>), Slot>>);
+
+/// Locked while a token is fetched, so that all who wait for the same share one fetch.
+type Slot = Arc<tokio::sync::Mutex<Option<Token>>>;
 
 #[derive(Clone)]
 struct Token {
@@ -33,7 +36,7 @@ struct Token {
 }
 
 impl Tokens {
-    fn slot(&self, registry: &str, scopes: &[String]) -> Arc<tokio::sync::Mutex<Option<Token>>> {
+    fn slot(&self, registry: &str, scopes: &[String]) -> Slot {
         lock(&self.0).entry((registry.to_owned(), scopes.to_owned())).or_default().clone()
     }
     /// Drops the token that a call would use; whether it can be fetched anew.
@@ -79,7 +82,10 @@ pub(crate) fn refused(transport: &Transport, call: &Call<'_>, challenge: &Challe
     let (code, text) = match (&known, challenge) {
         (Credential::None, _) => {
             let hint = transport.settings.keychain.hint(repository).unwrap_or_default();
-            (Code::Unauthenticated, format!("{} wants credentials, and there are none for it{hint}", repository.registry()))
+            (
+                Code::Unauthenticated,
+                format!("{} wants credentials, and there are none for it{hint}", repository.registry()),
+            )
         }
         (_, Challenge::Basic) | (Credential::Bearer(_), _) => {
             (Code::Unauthenticated, format!("{} refused the credentials", repository.registry()))
@@ -227,7 +233,9 @@ async fn refused_by_service(registry: &str, credential: &Credential, answer: Res
     let known = !matches!(credential, Credential::None);
     let (code, text) = match (status, known) {
         (StatusCode::UNAUTHORIZED, true) => (Code::Unauthenticated, "its token service refused the credentials"),
-        (StatusCode::UNAUTHORIZED, false) => (Code::Unauthenticated, "its token service wants credentials, and there are none"),
+        (StatusCode::UNAUTHORIZED, false) => {
+            (Code::Unauthenticated, "its token service wants credentials, and there are none")
+        }
         (StatusCode::FORBIDDEN, _) => (Code::Denied, "its token service doesn't allow this"),
         _ => (cause.code(), "its token service failed"),
     };

@@ -68,7 +68,8 @@ impl Clients {
     fn tls(&self) -> Result<&rustls::ClientConfig> {
         self.tls.get_or_try_init(|| {
             let roots = self.extra_roots.iter().cloned();
-            let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(roots, provider()).map_err(tls_error)?;
+            let verifier =
+                rustls_platform_verifier::Verifier::new_with_extra_roots(roots, provider()).map_err(tls_error)?;
             Ok(rustls::ClientConfig::builder_with_provider(provider())
                 .with_safe_default_protocol_versions()
                 .map_err(tls_error)?

@@ -5,8 +5,8 @@
 //! an error that says so.
 
 use crate::error::{Error, Result};
-use http::header::{HeaderMap, RETRY_AFTER};
 use http::StatusCode;
+use http::header::{HeaderMap, RETRY_AFTER};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The longest delay that a registry can impose.

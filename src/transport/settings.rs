@@ -7,8 +7,6 @@ use std::time::Duration;
 
 /// The bounds of bodies that are held in memory.
 pub(crate) mod limits {
-    /// A manifest or index.
-    pub(crate) const MANIFEST: u64 = 4 << 20;
     /// A token service's answer.
     pub(crate) const TOKEN: u64 = 64 << 10;
     /// The body of an error answer.

@@ -1,8 +1,8 @@
 //! The client against our own registry: the main job, credentials, and what goes wrong on the way.
 
 use parbuckle::{
-    Client, ClientOptions, Code, Compression, CompressionOptions, Context, Error, Format, Image, ImageBuilder, Keychain,
-    Layer, LayerWriter, Options, Reference, Result, Server, ServerOptions, SinkHandle,
+    Client, ClientOptions, Code, Compression, CompressionOptions, Context, Error, Format, Image, ImageBuilder,
+    Keychain, Layer, LayerWriter, Options, Reference, Result, Server, ServerOptions, SinkHandle,
 };
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,11 @@ impl Site {
     fn new(options: &ServerOptions, with: impl FnOnce(ClientOptions, &str) -> ClientOptions) -> Site {
         let server = Server::start(options).unwrap();
         let host = host(&server);
-        let quick = ClientOptions::new()
-            .keychain(&Keychain::anonymous())
-            .retry(5, Duration::from_millis(5))
-            .timeouts(Duration::from_secs(2), Duration::from_millis(500), Duration::from_millis(500));
+        let quick = ClientOptions::new().keychain(&Keychain::anonymous()).retry(5, Duration::from_millis(5)).timeouts(
+            Duration::from_secs(2),
+            Duration::from_millis(500),
+            Duration::from_millis(500),
+        );
         let client = Client::new(&with(quick, &host)).unwrap();
         Site { server, client, ctx: Context::with_timeout(Duration::from_secs(60)) }
     }
@@ -83,7 +84,7 @@ fn tar_of(size: usize) -> Vec<u8> {
     let mut state = 1u64;
     let byte = |i: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        if i % 2 == 0 { (state >> 56) as u8 } else { 7 }
+        if i.is_multiple_of(2) { (state >> 56) as u8 } else { 7 }
     };
     let data: Vec<u8> = (0..size).map(byte).collect();
     let mut builder = tar::Builder::new(Vec::new());
@@ -162,6 +163,13 @@ fn a_layer_is_the_same_by_every_way() {
 
 #[test]
 fn what_breaks_on_the_way_down_is_taken_up_again() {
+    for fault in ["reset@50%", "stall"] {
+        // The very first request, before it is known which scheme is spoken.
+        let site = Site::failing(&[("*", "/v2/", 1, fault), ("GET", "/v2/a/manifests/1", 1, fault)]);
+        site.push("a:1", &site.image(10)).unwrap_or_else(|e| panic!("{fault}: {e:?}"));
+        site.pull("a:1").unwrap_or_else(|e| panic!("{fault}: {e:?}"));
+        assert_eq!(site.fired(), 2, "{fault}");
+    }
     for fault in ["reset@50%", "truncate", "503", "429 retry-after=1", "stall"] {
         let site = Site::failing(&[("GET", "/v2/a/blobs/*", 1, fault)]);
         let image = site.image(4_000_000);
@@ -178,7 +186,8 @@ fn what_breaks_on_the_way_down_is_taken_up_again() {
 
 #[test]
 fn other_bytes_than_named_are_never_given_on_as_right() {
-    let site = Site::failing(&[("GET", "/v2/a/blobs/*", 0, "wrong-digest"), ("GET", "/v2/a/manifests/2", 0, "wrong-digest")]);
+    let site =
+        Site::failing(&[("GET", "/v2/a/blobs/*", 0, "wrong-digest"), ("GET", "/v2/a/manifests/2", 0, "wrong-digest")]);
     let image = site.image(100_000);
     site.push("a:1", &image).unwrap();
     let back = site.pull("a:1").unwrap();
@@ -196,7 +205,12 @@ fn other_bytes_than_named_are_never_given_on_as_right() {
 #[test]
 fn what_breaks_on_the_way_up_is_sent_again() {
     for (method, fault) in [
-        ("PUT", "reset@50%"), ("PUT", "500"), ("PUT", "drop-reply"), ("POST", "503"), ("POST", "429 retry-after=1"), ("PUT", "stall"),
+        ("PUT", "reset@50%"),
+        ("PUT", "500"),
+        ("PUT", "drop-reply"),
+        ("POST", "503"),
+        ("POST", "429 retry-after=1"),
+        ("PUT", "stall"),
     ] {
         let site = Site::failing(&[(method, "/v2/a/blobs/uploads/*", 1, fault)]);
         let image = site.image(2_000_000);
@@ -223,7 +237,8 @@ fn a_layer_that_is_being_made_survives_a_broken_upload() {
 
         let site = Site::failing(&faults);
         let mut writer = LayerWriter::new(&site.sink("a"), &site.ctx).wait().unwrap();
-        tar.chunks(500_000).for_each(|piece| writer.write(piece, &site.ctx).unwrap_or_else(|e| panic!("{fault}: {e:?}")));
+        tar.chunks(500_000)
+            .for_each(|piece| writer.write(piece, &site.ctx).unwrap_or_else(|e| panic!("{fault}: {e:?}")));
         let layer = writer.finish(&site.ctx).wait().unwrap_or_else(|e| panic!("{fault}: {e:?}"));
         assert_eq!(site.read(&layer).unwrap(), tar, "{fault}");
         assert_eq!(site.fired(), 1, "{fault}");
@@ -296,7 +311,11 @@ fn a_token_that_runs_out_under_way_is_renewed() {
     options.add_fault("PUT", "/v2/a/blobs/uploads/*", 1, "delay=1500").unwrap();
     options.add_fault("PUT", "/v2/a/manifests/*", 1, "401 expired").unwrap();
     let site = Site::new(&options, |c, host| {
-        c.keychain(&Keychain::basic(host, "u", "p")).timeouts(Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(5))
+        c.keychain(&Keychain::basic(host, "u", "p")).timeouts(
+            Duration::from_secs(2),
+            Duration::from_secs(5),
+            Duration::from_secs(5),
+        )
     });
     site.push("a:1", &site.image(600_000)).unwrap();
     assert_eq!(site.fired(), 2);
@@ -360,7 +379,8 @@ fn options_that_a_call_does_not_read_are_refused() {
     let e = site.client.pull(&site.name("a"), &Options::new().jobs(2), &site.ctx).wait().unwrap_err();
     assert_eq!(e.code(), Code::InvalidArgument);
     assert!(e.message().contains("'jobs'"), "{e:?}");
-    let e = ImageBuilder::new(&site.image(10)).build(&Options::new().format(Format::Oci), &site.ctx).wait().unwrap_err();
+    let e =
+        ImageBuilder::new(&site.image(10)).build(&Options::new().format(Format::Oci), &site.ctx).wait().unwrap_err();
     assert_eq!(e.code(), Code::InvalidArgument);
 }
 
@@ -377,4 +397,21 @@ fn progress_ends_at_the_whole() {
     assert_eq!(done, total);
     assert_eq!(total, image.layers()[0].descriptor().size + image.manifest().config().size);
     assert_eq!(kinds.lock().unwrap().iter().filter(|k| **k == "upload").count(), 2);
+}
+
+#[test]
+fn a_write_that_was_cancelled_half_way_is_not_taken_for_whole() {
+    let site = Site::failing(&[("PATCH", "/v2/a/blobs/uploads/*", 0, "stall")]);
+    let patient = Client::new(&ClientOptions::new().keychain(&Keychain::anonymous())).unwrap();
+    let sink = Options::new().sink(&SinkHandle::repository(&patient, &site.name("a")));
+    let mut writer = LayerWriter::new(&sink, &site.ctx).wait().unwrap();
+    let ended = Context::new();
+    ended.cancel();
+    assert_eq!(writer.write(b"x", &ended).unwrap_err().code(), Code::Cancelled);
+    // The server takes nothing in, so at some piece the pipeline is full.
+    let tar = tar_of(64 << 20);
+    let e = writer.write(&tar, &Context::with_timeout(Duration::from_millis(300))).unwrap_err();
+    assert_eq!(e.code(), Code::TimedOut);
+    assert_eq!(writer.write(b"more", &site.ctx).unwrap_err().code(), Code::InvalidState);
+    assert_eq!(writer.finish(&site.ctx).wait().unwrap_err().code(), Code::InvalidState);
 }

@@ -1,6 +1,7 @@
 //! The integration tests, in one program.
 
 mod client;
+mod crash;
 mod golden_mutate;
 mod header;
 mod oci_properties;
