@@ -299,7 +299,8 @@ impl Transport {
             let answer = response::await_headers(client.execute(request), idle, &activity).await;
             let answer = answer.map_err(|e| response::network_error(e, &url, None))?;
             let answer = answer.map_err(|e| response::network_error(e, &url, activity.failure()))?;
-            if own && let Some(address) = answer.remote_addr() {
+            // Behind a proxy this is the proxy's address, which says nothing of the registry.
+            if own && self.settings.proxies.is_empty() && let Some(address) = answer.remote_addr() {
                 *lock(&host.class) = Some(Class::of(address.ip()));
             }
             let answer = Response::new(answer, registry, own, &self.settings, self.stats.clone());
