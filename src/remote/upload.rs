@@ -13,7 +13,7 @@ use crate::remote::Client;
 use crate::remote::blob::Remote;
 use crate::source::{BlobWriter, Source};
 use crate::stream::{BlobOut, Chunks, Sender, channel};
-use crate::transport::{Body, Call, Opener, Response};
+use crate::transport::{Body, Budget, Call, Opener, Response};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -60,7 +60,7 @@ impl Uploader {
             return Ok(Outcome::Existed);
         }
         let worth_asking = blob.size >= WORTH_ASKING && mount_from.is_none();
-        if worth_asking && self.exists(&blob.digest).await? {
+        if worth_asking && self.exists(&blob.digest, &mut self.client.budget()).await? {
             self.client.learn(&self.repository, &blob.digest);
             return Ok(Outcome::Existed);
         }
@@ -83,7 +83,7 @@ impl Uploader {
             let delay = budget.spend(failure)?;
             tokio::time::sleep(delay).await;
             // The answer may have been lost, not the request.
-            if self.exists(&blob.digest).await.unwrap_or(false) {
+            if self.exists(&blob.digest, &mut one_try()).await.unwrap_or(false) {
                 self.client.learn(&self.repository, &blob.digest);
                 return Ok(Outcome::Uploaded);
             }
@@ -97,7 +97,8 @@ impl Uploader {
         open: &Arc<dyn Fn(u64) -> BoxFuture<'static, Result<Chunks>> + Send + Sync>,
         in_pieces: bool,
     ) -> Result<Outcome> {
-        let Some(session) = self.start(mount_from.map(|from| (&blob.digest, from))).await? else {
+        let mount = mount_from.map(|from| (&blob.digest, from));
+        let Some(session) = self.start(mount, &mut one_try()).await? else {
             return Ok(Outcome::Mounted);
         };
         let location = match in_pieces {
@@ -129,7 +130,7 @@ impl Uploader {
     }
 
     /// Opens a session; `None` where the registry mounted the blob instead.
-    async fn start(&self, mount: Option<(&Digest, &Repository)>) -> Result<Option<Url>> {
+    async fn start(&self, mount: Option<(&Digest, &Repository)>, budget: &mut Budget) -> Result<Option<Url>> {
         let path = match mount {
             None => "blobs/uploads/".to_owned(),
             Some((digest, from)) => {
@@ -142,18 +143,18 @@ impl Uploader {
         };
         let mut call = Call::new(Method::POST, &self.repository, &path);
         call.also_pull = mount.map(|(_, from)| from);
-        let answer = self.client.transport().call(&self.ctx, &mut self.client.budget(), &call).await;
+        let answer = self.client.transport().call(&self.ctx, budget, &call).await;
         let answer = match answer {
             // Without a right to read the other repository there is still the plain way.
             Err(e) if mount.is_some() && matches!(e.code(), Code::Denied | Code::Unauthenticated) => {
-                return Box::pin(self.start(None)).await;
+                return Box::pin(self.start(None, budget)).await;
             }
             other => other?,
         };
         match answer.status() {
             StatusCode::CREATED if mount.is_some() => Ok(None),
             StatusCode::ACCEPTED => self.client.transport().resolve_location(&answer).map(Some),
-            _ if mount.is_some() => Box::pin(self.start(None)).await,
+            _ if mount.is_some() => Box::pin(self.start(None, budget)).await,
             _ => Err(answer.into_error().await),
         }
     }
@@ -185,10 +186,10 @@ impl Uploader {
     }
 
     /// Whether the blob is in the repository. Registries that know no HEAD are taken at "no".
-    pub(crate) async fn exists(&self, digest: &Digest) -> Result<bool> {
+    async fn exists(&self, digest: &Digest, budget: &mut Budget) -> Result<bool> {
         let path = format!("blobs/{digest}");
         let call = Call { actions: "pull,push", ..Call::new(Method::HEAD, &self.repository, &path) };
-        let answer = self.client.transport().call(&self.ctx, &mut self.client.budget(), &call).await?;
+        let answer = self.client.transport().call(&self.ctx, budget, &call).await?;
         match answer.status() {
             StatusCode::OK => Ok(true),
             s if s.is_client_error() => Ok(false),
@@ -198,8 +199,7 @@ impl Uploader {
 
     /// One try: what to do after a failure depends on the session, which the transport does not know.
     async fn once(&self, call: &Call<'_>) -> Result<Response> {
-        let mut budget = crate::transport::Budget::new(1, Duration::from_millis(100));
-        self.client.transport().call(&self.ctx, &mut budget, call).await
+        self.client.transport().call(&self.ctx, &mut one_try(), call).await
     }
 
     /// Tells the registry that nobody will go on with a session; in the background, and only as a courtesy.
@@ -213,7 +213,7 @@ impl Uploader {
 
     /// Opens an upload for a blob that is still being made.
     pub(crate) async fn stream(&self) -> Result<StreamingUpload> {
-        let session = self.start(None).await?;
+        let session = self.start(None, &mut self.client.budget()).await?;
         let session = session.ok_or_else(|| Error::new(Code::Protocol, "the registry mounted nothing we asked for"))?;
         let (tx, chunks) = channel(QUEUE);
         let (this, url) = (self.clone(), session.clone());
@@ -256,9 +256,9 @@ impl StreamingUpload {
         url.query_pairs_mut().append_pair("digest", blob.digest.as_str());
         let up = self.uploader.clone();
         let call = Call::at(Method::PUT, &up.repository, url);
-        let put = up.client.transport().call(&up.ctx, &mut up.client.budget(), &call).await;
+        let put = up.once(&call).await;
         if let Err(e) = put.and_then_status(&[StatusCode::CREATED, StatusCode::NO_CONTENT]).await
-            && !up.exists(&blob.digest).await.unwrap_or(false)
+            && !up.exists(&blob.digest, &mut one_try()).await.unwrap_or(false)
         {
             return Err(e);
         }
@@ -302,6 +302,11 @@ impl Drop for StreamingUpload {
             self.uploader.abandon(self.session.clone());
         }
     }
+}
+
+/// For requests that belong to something larger, which has tries of its own.
+fn one_try() -> Budget {
+    Budget::new(1, Duration::ZERO)
 }
 
 /// Turns every status but the expected ones into the error it reports.
