@@ -59,6 +59,7 @@ uninstall: ## what install put there
 
 docs: ## the C and Rust reference, in target/doc
 	$(CARGO) doc --no-deps --features cli
+	@mkdir -p target/doc
 	doxygen docs/Doxyfile
 
 clean: ## what the build made

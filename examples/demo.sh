@@ -71,4 +71,4 @@ for agent in example-c example-c++ example-go example-python example-rust; do
 done
 
 say "the same in one C program, which runs the registry itself"
-"$work/bin/inprocess"
+"$work/bin/inprocess-c"

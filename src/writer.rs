@@ -86,8 +86,8 @@ impl Layer {
             let mut budget = Budget::new(TRIES, Duration::from_millis(250));
             loop {
                 let (chunks, back) = pump(home.place(), stream)?;
-                let tried = once(&home, &options, Input::Chunks(chunks), Again::AskTheHost, &ctx).await;
-                let failure = match tried {
+                let out = begin(&home, &options, Again::AskTheHost, &ctx, &ctx).await?; // it has tries of its own
+                let failure = match fill(&home, &options, Input::Chunks(chunks), out, &ctx).await {
                     Err(e) if e.get_retry_after().is_some() => e,
                     other => return other,
                 };
@@ -235,7 +235,8 @@ fn make(open: Reopen, options: &Options, ctx: &Context) -> Task<Layer> {
         loop {
             let again = open.clone();
             let input = home.place().engine.pool().run(move || again()).await??;
-            let failure = match once(&home, &options, Input::Read(input), Again::Yes, &ctx).await {
+            let out = begin(&home, &options, Again::Yes, &ctx, &ctx).await?; // it has tries of its own
+            let failure = match fill(&home, &options, Input::Read(input), out, &ctx).await {
                 Err(e) if e.get_retry_after().is_some() => e,
                 other => return other,
             };
@@ -245,11 +246,6 @@ fn make(open: Reopen, options: &Options, ctx: &Context) -> Task<Layer> {
             tokio::time::sleep(delay).await;
         }
     })
-}
-
-async fn once(home: &Home, options: &Options, input: Input, again: Again, ctx: &Context) -> Result<Layer> {
-    let out = begin(home, options, again, ctx, ctx).await?;
-    fill(home, options, input, out, ctx).await
 }
 
 /// Opens the sink under `ctx`; what goes on afterwards does so under `life`.

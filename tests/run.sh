@@ -93,6 +93,7 @@ stage asan c_asan
 stage valgrind c_valgrind
 stage go bindings/go/test.sh
 stage python bindings/python/test.sh
+stage readme tests/readme.sh
 stage install tests/install.sh
 stage demo demo
 stage peers tests/peers.sh

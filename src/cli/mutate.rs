@@ -18,22 +18,22 @@ pub(super) struct Mutate {
     /// A variable NAME=VALUE to set; may be repeated or a comma-list
     #[arg(short, long, value_name = "NAME=VALUE", value_delimiter = ',')]
     env: Vec<String>,
-    /// The new entry point, a comma-list; it clears the command
+    /// The new entry point, a comma-list; it clears the command. Empty: none
     #[arg(long, value_delimiter = ',')]
     entrypoint: Vec<String>,
-    /// The new command, a comma-list
+    /// The new command, a comma-list. Empty: none
     #[arg(long, value_delimiter = ',')]
     cmd: Vec<String>,
     /// A layer to append: a tar, plain or compressed; may be repeated or a comma-list
     #[arg(long, value_name = "PATH", value_delimiter = ',')]
     append: Vec<String>,
-    /// The new user
+    /// The new user. Empty: none
     #[arg(short, long)]
     user: Option<String>,
-    /// The new working directory
+    /// The new working directory. Empty: none
     #[arg(short, long)]
     workdir: Option<String>,
-    /// The exposed ports, a comma-list, in place of those there were
+    /// The exposed ports, a comma-list, in place of those there were. Empty: none
     #[arg(long, value_delimiter = ',')]
     exposed_ports: Vec<String>,
     /// The platform to write into the config: os/arch[/variant][:osversion]
@@ -80,10 +80,10 @@ impl Mutate {
             builder.set_env(name, Some(value))?;
         }
         if !self.entrypoint.is_empty() {
-            builder.set_entrypoint(Some(self.entrypoint.clone())).set_cmd(None);
+            builder.set_entrypoint(unless_empty(&self.entrypoint)).set_cmd(None);
         }
         if !self.cmd.is_empty() {
-            builder.set_cmd(Some(self.cmd.clone()));
+            builder.set_cmd(unless_empty(&self.cmd));
         }
         if let Some(user) = &self.user {
             builder.set_user(user);
@@ -94,8 +94,8 @@ impl Mutate {
         if !self.exposed_ports.is_empty() {
             builder.add_exposed_port(None)?;
         }
-        for port in &self.exposed_ports {
-            builder.add_exposed_port(Some(port))?;
+        for port in unless_empty(&self.exposed_ports).unwrap_or_default() {
+            builder.add_exposed_port(Some(&port))?;
         }
         if let Some(platform) = &self.set_platform {
             builder.set_platform(platform);
@@ -107,10 +107,48 @@ impl Mutate {
     }
 }
 
+/// `--cmd=` is a list of one empty text, and means none at all.
+fn unless_empty(list: &[String]) -> Option<Vec<String>> {
+    (list != [""]).then(|| list.to_vec())
+}
+
 fn pairs<'a>(texts: &'a [String], flag: &str) -> Result<Vec<(&'a str, &'a str)>> {
     let pair = |text: &'a String| match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() && !value.is_empty() => Ok((key, value)),
+        Some((key, value)) if !key.is_empty() => Ok((key, value)),
         _ => Err(Error::new(Code::InvalidArgument, format!("--{flag} takes KEY=VALUE, not '{text}'"))),
     };
     texts.iter().map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::{Command, Parb};
+    use clap::Parser;
+    use parbuckle::{Context, ImageBuilder, Options, Result};
+
+    /// The config's `config` after these flags, one after the other, on an image from scratch.
+    fn run(steps: &[&[&str]]) -> Result<String> {
+        let mut builder = ImageBuilder::from_scratch();
+        for flags in steps {
+            let parsed = Parb::try_parse_from([&["parb", "mutate", "x"], *flags].concat()).unwrap();
+            let Command::Mutate(mutate) = parsed.command else { panic!("another command") };
+            mutate.change(&mut builder)?;
+        }
+        let ctx = Context::new();
+        let config = builder.build(&Options::new(), &ctx).wait()?.config(&ctx).wait()?;
+        let text = String::from_utf8(config.raw().to_vec()).unwrap();
+        Ok(text.split_once(r#""config":"#).unwrap().1.strip_suffix('}').unwrap().to_owned())
+    }
+
+    #[test]
+    fn empty_values_are_values_and_empty_lists_are_none() {
+        assert_eq!(run(&[&["-e", "A=", "-l", "b="]]).unwrap(), r#"{"Env":["A="],"Labels":{"b":""}}"#);
+        let all = ["--entrypoint=/e,x", "--cmd=c", "-u", "me", "-w", "/w", "--exposed-ports=80/tcp,443"];
+        assert!(run(&[&all]).unwrap().contains(r#""Cmd":["c"],"Entrypoint":["/e","x"],"User":"me""#));
+        assert_eq!(run(&[&all, &["--entrypoint=", "--user=", "--workdir=", "--exposed-ports="]]).unwrap(), "{}");
+        assert!(!run(&[&all, &["--cmd="]]).unwrap().contains("Cmd"));
+        for bad in ["A", "=b"] {
+            assert!(run(&[&["-e", bad]]).is_err(), "{bad}");
+        }
+    }
 }

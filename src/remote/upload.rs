@@ -14,7 +14,7 @@ use crate::remote::Client;
 use crate::remote::blob::Remote;
 use crate::source::{BlobWriter, Source};
 use crate::stream::{BlobOut, Chunks, Sender, channel};
-use crate::transport::{Body, Call, Opener, Response};
+use crate::transport::{Body, Budget, Call, Opener, Response};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -63,7 +63,7 @@ impl Uploader {
             return Ok(Outcome::Existed);
         }
         let worth_asking = blob.size >= WORTH_ASKING && mount_from.is_none();
-        if worth_asking && self.exists(&blob.digest).await? {
+        if worth_asking && self.exists(&blob.digest, &mut self.client.budget()).await? {
             self.client.learn(&self.repository, &blob.digest);
             return Ok(Outcome::Existed);
         }
@@ -86,7 +86,7 @@ impl Uploader {
             let delay = budget.spend(failure)?;
             tokio::time::sleep(delay).await;
             // The answer may have been lost, not the request.
-            if self.exists(&blob.digest).await.unwrap_or(false) {
+            if self.exists(&blob.digest, &mut one_try()).await.unwrap_or(false) {
                 self.client.learn(&self.repository, &blob.digest);
                 return Ok(Outcome::Uploaded);
             }
@@ -100,7 +100,8 @@ impl Uploader {
         open: &Arc<dyn Fn(u64) -> BoxFuture<'static, Result<Chunks>> + Send + Sync>,
         in_pieces: bool,
     ) -> Result<Outcome> {
-        let Some(session) = self.start(mount_from.map(|from| (&blob.digest, from))).await? else {
+        let mount = mount_from.map(|from| (&blob.digest, from));
+        let Some(session) = self.start(mount, one_try()).await? else {
             return Ok(Outcome::Mounted);
         };
         let location = match in_pieces {
@@ -135,14 +136,14 @@ impl Uploader {
     }
 
     /// Opens a session; `None` where the registry mounted the blob instead.
-    async fn start(&self, mount: Option<(&Digest, &Repository)>) -> Result<Option<Session>> {
+    async fn start(&self, mount: Option<(&Digest, &Repository)>, budget: Budget) -> Result<Option<Session>> {
         let (this, mount) = (self.clone(), mount.map(|(digest, from)| (digest.clone(), from.clone())));
         // Whoever asked may go away before the answer comes. The session that it names has to be given up then, too.
         let engine = self.client.place().engine.clone();
-        Opening::new(&engine, async move { this.open(mount).await }).await
+        Opening::new(&engine, async move { this.open(mount, budget).await }).await
     }
 
-    async fn open(&self, mount: Option<(Digest, Repository)>) -> Result<Option<Session>> {
+    async fn open(&self, mount: Option<(Digest, Repository)>, mut budget: Budget) -> Result<Option<Session>> {
         let path = match &mount {
             None => "blobs/uploads/".to_owned(),
             Some((digest, from)) => {
@@ -155,11 +156,11 @@ impl Uploader {
         };
         let mut call = Call::new(Method::POST, &self.repository, &path);
         call.also_pull = mount.as_ref().map(|(_, from)| from);
-        let answer = self.client.transport().call(&self.ctx, &mut self.client.budget(), &call).await;
+        let answer = self.client.transport().call(&self.ctx, &mut budget, &call).await;
         let answer = match answer {
             // Without a right to read the other repository there is still the plain way.
             Err(e) if mount.is_some() && matches!(e.code(), Code::Denied | Code::Unauthenticated) => {
-                return Box::pin(self.open(None)).await;
+                return Box::pin(self.open(None, budget)).await;
             }
             other => other?,
         };
@@ -169,7 +170,7 @@ impl Uploader {
                 let url = self.client.transport().resolve_location(&answer)?;
                 Ok(Some(Session { up: self.clone(), url, open: true }))
             }
-            _ if mount.is_some() => Box::pin(self.open(None)).await,
+            _ if mount.is_some() => Box::pin(self.open(None, budget)).await,
             _ => Err(answer.into_error().await),
         }
     }
@@ -201,10 +202,10 @@ impl Uploader {
     }
 
     /// Whether the blob is in the repository. Registries that know no HEAD are taken at "no".
-    pub(crate) async fn exists(&self, digest: &Digest) -> Result<bool> {
+    async fn exists(&self, digest: &Digest, budget: &mut Budget) -> Result<bool> {
         let path = format!("blobs/{digest}");
         let call = Call { actions: "pull,push", ..Call::new(Method::HEAD, &self.repository, &path) };
-        let answer = self.client.transport().call(&self.ctx, &mut self.client.budget(), &call).await?;
+        let answer = self.client.transport().call(&self.ctx, budget, &call).await?;
         match answer.status() {
             StatusCode::OK => Ok(true),
             s if s.is_client_error() => Ok(false),
@@ -214,13 +215,12 @@ impl Uploader {
 
     /// One try: what to do after a failure depends on the session, which the transport does not know.
     async fn once(&self, call: &Call<'_>) -> Result<Response> {
-        let mut budget = crate::transport::Budget::new(1, Duration::from_millis(100));
-        self.client.transport().call(&self.ctx, &mut budget, call).await
+        self.client.transport().call(&self.ctx, &mut one_try(), call).await
     }
 
     /// Opens an upload for a blob that is still being made.
     pub(crate) async fn stream(&self) -> Result<StreamingUpload> {
-        let session = self.start(None).await?;
+        let session = self.start(None, self.client.budget()).await?;
         let session = session.ok_or_else(|| Error::new(Code::Protocol, "the registry mounted nothing we asked for"))?;
         let (tx, chunks) = channel(QUEUE);
         let (this, url) = (self.clone(), session.url.clone());
@@ -321,9 +321,9 @@ impl StreamingUpload {
         url.query_pairs_mut().append_pair("digest", blob.digest.as_str());
         let up = self.session.up.clone();
         let call = Call::at(Method::PUT, &up.repository, url);
-        let put = up.client.transport().call(&up.ctx, &mut up.client.budget(), &call).await;
+        let put = up.once(&call).await;
         if let Err(e) = put.and_then_status(&[StatusCode::CREATED, StatusCode::NO_CONTENT]).await
-            && !up.exists(&blob.digest).await.unwrap_or(false)
+            && !up.exists(&blob.digest, &mut one_try()).await.unwrap_or(false)
         {
             return Err(e);
         }
@@ -367,6 +367,11 @@ impl Drop for StreamingUpload {
             patch.abort();
         }
     }
+}
+
+/// For requests that belong to something larger, which has tries of its own.
+fn one_try() -> Budget {
+    Budget::new(1, Duration::ZERO)
 }
 
 /// Turns every status but the expected ones into the error it reports.

@@ -127,40 +127,24 @@ async fn fetch(
         return Err(Error::new(Code::Protocol, "the challenge's realm is not a URL").subject(registry));
     }
     let url = guard::resolve(&base, realm, host.class())?;
-    let mut budget = transport.settings.budget();
-    let answer = loop {
-        let outcome = match credential {
-            Credential::Identity(refresh) => {
-                let form = form(service, scopes, &[("grant_type", "refresh_token"), ("refresh_token", refresh)]);
-                let answer = exchange(transport, host, registry, Method::POST, url.clone(), None, Some(form)).await;
-                match answer {
-                    // Services without OAuth2 answer 404 (as the reference found out); ask them the older way.
-                    Ok(a) if a.status() == StatusCode::NOT_FOUND => {
-                        let header = basic("<token>", refresh)?;
-                        get(transport, host, registry, &url, service, scopes, Some(header)).await
-                    }
-                    other => other,
+    // One try: a failure that another may heal is the failure of the call that wants the token, which has several.
+    let answer = match credential {
+        Credential::Identity(refresh) => {
+            let form = form(service, scopes, &[("grant_type", "refresh_token"), ("refresh_token", refresh)]);
+            let answer = exchange(transport, host, registry, Method::POST, url.clone(), None, Some(form)).await?;
+            match answer.status() {
+                // Services without OAuth2 answer 404 (as the reference found out); ask them the older way.
+                StatusCode::NOT_FOUND => {
+                    let header = basic("<token>", refresh)?;
+                    get(transport, host, registry, &url, service, scopes, Some(header)).await?
                 }
+                _ => answer,
             }
-            Credential::Basic(user, password) => {
-                get(transport, host, registry, &url, service, scopes, Some(basic(user, password)?)).await
-            }
-            _ => get(transport, host, registry, &url, service, scopes, None).await,
-        };
-        let failure = match outcome {
-            Ok(answer) if super::retry::is_worth_it(answer.status()) => {
-                let asked = super::retry::asked_delay(answer.headers());
-                let error = answer.into_error().await;
-                if let Some(delay) = asked {
-                    budget.check_asked(delay, &error)?;
-                }
-                error
-            }
-            Ok(answer) => break answer,
-            Err(e) if e.get_retry_after().is_none() => return Err(e),
-            Err(e) => e,
-        };
-        tokio::time::sleep(budget.spend(failure)?).await;
+        }
+        Credential::Basic(user, password) => {
+            get(transport, host, registry, &url, service, scopes, Some(basic(user, password)?)).await?
+        }
+        _ => get(transport, host, registry, &url, service, scopes, None).await?,
     };
     if !answer.status().is_success() {
         return Err(refused_by_service(registry, credential, answer).await);
@@ -239,7 +223,12 @@ async fn refused_by_service(registry: &str, credential: &Credential, answer: Res
         (StatusCode::FORBIDDEN, _) => (Code::Denied, "its token service doesn't allow this"),
         _ => (cause.code(), "its token service failed"),
     };
-    Error::new(code, text).subject(registry).http_status(status.as_u16()).cause(cause)
+    let error = Error::new(code, text).subject(registry).http_status(status.as_u16());
+    let error = match cause.get_retry_after() {
+        Some(after) => error.retry_after(after),
+        None => error,
+    };
+    error.cause(cause)
 }
 
 async fn read_token(answer: Response) -> Result<Token> {

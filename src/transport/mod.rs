@@ -32,7 +32,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATI
 use http::{Method, StatusCode};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use url::Url;
 
 /// Redirects that are followed for one request.
@@ -170,8 +170,14 @@ impl Transport {
                     error
                 }
                 Ok(answer) => return Ok(answer),
-                Err(e) if e.get_retry_after().is_none() => return Err(e),
-                Err(e) => e,
+                Err(e) => match e.get_retry_after() {
+                    None => return Err(e),
+                    Some(Duration::ZERO) => e,
+                    Some(asked) => {
+                        budget.check_asked(asked, &e)?;
+                        e
+                    }
+                },
             };
             if !call.body.can_be_sent_again() {
                 return Err(failure);
@@ -299,7 +305,11 @@ impl Transport {
             let answer = response::await_headers(client.execute(request), idle, &activity).await;
             let answer = answer.map_err(|e| response::network_error(e, &url, None))?;
             let answer = answer.map_err(|e| response::network_error(e, &url, activity.failure()))?;
-            if own && let Some(address) = answer.remote_addr() {
+            // Behind a proxy this is the proxy's address, which says nothing of the registry.
+            if own
+                && self.settings.proxies.is_empty()
+                && let Some(address) = answer.remote_addr()
+            {
                 *lock(&host.class) = Some(Class::of(address.ip()));
             }
             let answer = Response::new(answer, registry, own, &self.settings, self.stats.clone());

@@ -254,6 +254,9 @@ fn what_stays_broken_is_an_error_of_the_right_kind() {
         assert!(site.fired() >= 1);
         (e.code(), e.get_http_status(), site.fired())
     };
+    let site = Site::failing(&[("POST", "/v2/a/blobs/*", 0, "503")]);
+    assert_eq!(site.push("a:1", &site.image(10)).unwrap_err().code(), Code::Unavailable);
+    assert!(site.fired() <= 10, "five tries for each of two blobs: {}", site.fired());
     assert_eq!(code("500"), (Code::Unavailable, Some(500), 5));
     assert_eq!(code("429"), (Code::RateLimited, Some(429), 5));
     assert_eq!(code("status=404"), (Code::NotFound, Some(404), 1));
