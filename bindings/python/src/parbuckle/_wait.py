@@ -127,7 +127,7 @@ class Watch:
     def look(self) -> None:
         """To be called now and then."""
         if self._progress:
-            now = self._ctxrogress()
+            now = self._ctx.progress()
             if now != self._told:
                 self._told = now
                 self._progress(*now)

@@ -17,7 +17,7 @@ from .image import Image, ImageFacts
 from .index import Index, IndexFacts
 from .layer import Layer, LayerFacts, NewLayer, Path, Sink
 from .reference import AnyReference, Descriptor
-from .stream import Pieces
+from .stream import Pieces, closed
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class AsyncReader:
 
     async def _opened(self) -> Pieces:
         if self._closed:
-            raise ValueError("I/O operation on closed file")
+            raise closed()
         if self._pieces is None:
             reader = await run(self._layer._open(self._uncompressed), self._timeout)
             self._pieces = Pieces(reader, self._timeout, None)

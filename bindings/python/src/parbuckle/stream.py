@@ -27,8 +27,10 @@ class Pieces:
     __slots__ = ("_ctx", "_failure", "_op", "_reader", "_timeout", "position")
 
     def __init__(self, reader: Handle, timeout: Optional[float], cancel: Optional[CancelToken]) -> None:
-        self._reader, self._ctx, self._timeout = reader, Context(None, cancel), timeout
+        # References are dropped rather than freed: a thread that is in a call with them keeps them alive.
+        self._reader: Optional[Handle] = reader
         self._op: Optional[Handle] = None
+        self._ctx, self._timeout = Context(None, cancel), timeout
         self._failure: Optional[Error] = None
         #: How many bytes came so far.
         self.position = 0
@@ -37,36 +39,35 @@ class Pieces:
         """The operation that brings the next piece. One whose wait was interrupted goes on, so no byte is lost."""
         if self._failure:
             raise self._failure
-        if self._op is None:
+        if self._reader is None:
+            raise closed()
+        op = self._op
+        if op is None:
             op = Handle("op")
             self._ctx.limit(self._timeout)
             check(lib.parb_reader_next_start(self._reader, None, self._ctx, op.out))
             self._op = op
-        return self._op
+        return op
 
     def take(self) -> bytes:
         """The piece, when the operation is done; empty at the end. After a failure there is no end, only that failure."""
         op, buf = self._op, Handle("buf")
         if op is None:
-            raise RuntimeError("nothing was started")
+            raise closed()
         try:
             check(lib.parb_op_take_buf(op, buf.out))
         except Error as e:
             self._failure = e
             raise
         self._op = None
-        op.free()
         piece = buf_of(buf)
-        buf.free()
         self.position += len(piece)
         return piece
 
     def close(self) -> None:
         """What was not read yet is not fetched."""
-        if self._op:
-            self._op.free()
-        self._reader.free()
-        self._ctx.free()
+        self._ctx.cancel()
+        self._op = self._reader = None
 
 
 class LayerReader(io.RawIOBase):
@@ -116,7 +117,7 @@ class LayerReader(io.RawIOBase):
     def tell(self) -> int:
         """How many bytes were read."""
         if self.closed or self._pieces is None:
-            raise ValueError("I/O operation on closed file")
+            raise closed()
         return self._pieces.position - len(self._piece) + self._at
 
     def close(self) -> None:
@@ -128,7 +129,7 @@ class LayerReader(io.RawIOBase):
     def _fill(self) -> bool:
         """Whether there are bytes, after waiting for them."""
         if self.closed or self._pieces is None:
-            raise ValueError("I/O operation on closed file")
+            raise closed()
         if self._at == len(self._piece) and not self._ended:
             wait_for(self._pieces.start())
             self._piece, self._at = self._pieces.take(), 0
@@ -187,13 +188,12 @@ class LayerWriter(io.RawIOBase):
 
     def close(self) -> None:
         """Drops what was written, unless `finish` came before."""
-        if self._writer and not self.closed:
-            self._writer.free()
+        self._writer = None
         super().close()
 
     def _usable(self) -> Handle:
         if self.closed or self._writer is None:
-            raise ValueError("I/O operation on closed file")
+            raise closed()
         if self._broken:
             raise InvalidStateError("the layer writer failed before", code="INVALID_STATE")
         return self._writer
@@ -217,6 +217,11 @@ class LayerWriter(io.RawIOBase):
                     raise
         finally:
             ctx.free()
+
+
+def closed() -> ValueError:
+    """As Python's own files have it."""
+    return ValueError("I/O operation on closed file")
 
 
 def _address(data: Any, view: memoryview) -> tuple[int, object]:
