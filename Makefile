@@ -48,10 +48,8 @@ install: build ## into PREFIX (/usr/local), below DESTDIR
 	strip --strip-debug $(DESTDIR)$(LIBDIR)/libparbuckle.a
 	install -m 644 include/parbuckle.h include/parbuckle.hpp $(DESTDIR)$(INCLUDEDIR)
 	$(call pc,$(PREFIX),$(LIBDIR),$(INCLUDEDIR)) > $(DESTDIR)$(LIBDIR)/pkgconfig/parbuckle.pc
-	sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@NATIVE_LIBS@|$(NATIVE_LIBS:-l%=%)|g' bindings/c/parbuckleConfig.cmake.in \
-		> $(DESTDIR)$(LIBDIR)/cmake/parbuckle/parbuckleConfig.cmake
-	sed -e 's|@VERSION@|$(VERSION)|g' bindings/c/parbuckleConfigVersion.cmake.in \
-		> $(DESTDIR)$(LIBDIR)/cmake/parbuckle/parbuckleConfigVersion.cmake
+	$(call cmake,parbuckleConfig)
+	$(call cmake,parbuckleConfigVersion)
 	install -m 755 $(OUT)/parb $(DESTDIR)$(BINDIR)/parb
 
 uninstall: ## what install put there
@@ -61,6 +59,7 @@ uninstall: ## what install put there
 
 docs: ## the C and Rust reference, in target/doc
 	$(CARGO) doc --no-deps --features cli
+	@mkdir -p target/doc
 	doxygen docs/Doxyfile
 
 clean: ## what the build made
@@ -69,3 +68,11 @@ clean: ## what the build made
 # $(call pc,prefix,libdir,includedir): the pkg-config file for them.
 pc = sed -e 's|@PREFIX@|$(1)|g' -e 's|@LIBDIR@|$(2)|g' -e 's|@INCLUDEDIR@|$(3)|g' -e 's|@VERSION@|$(VERSION)|g' \
 	-e 's|@LIBS_PRIVATE@|$(NATIVE_LIBS)|g' bindings/c/parbuckle.pc.in
+
+# $(call cmake,name): the CMake file of that name, installed. It finds the rest from where it lies itself.
+cmake = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@SOVERSION@|$(SOVERSION)|g' \
+	-e 's|@NATIVE_LIBS@|$(subst $(space),;,$(NATIVE_LIBS:-l%=%))|g' \
+	-e "s|@INCLUDEDIR_FROM_HERE@|$$(realpath -m --relative-to=$(LIBDIR)/cmake/parbuckle $(INCLUDEDIR))|g" \
+	bindings/c/$(1).cmake.in > $(DESTDIR)$(LIBDIR)/cmake/parbuckle/$(1).cmake
+empty :=
+space := $(empty) $(empty)

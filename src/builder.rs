@@ -59,7 +59,13 @@ impl ImageBuilder {
     /// What the history says of the layer added last. `created` is RFC 3339; empty texts say nothing.
     ///
     /// Errors: `InvalidArgument` where no layer was added yet, or the time is none.
-    pub fn set_history(&mut self, created_by: &str, author: &str, comment: &str, created: Option<&str>) -> Result<&mut Self> {
+    pub fn set_history(
+        &mut self,
+        created_by: &str,
+        author: &str,
+        comment: &str,
+        created: Option<&str>,
+    ) -> Result<&mut Self> {
         let created = created.map(parse_time).transpose()?.unwrap_or_default();
         let Some((_, history)) = self.layers.last_mut() else {
             return Err(invalid("history is set for the layer added last, and none was added"));
@@ -181,7 +187,8 @@ impl ImageBuilder {
     }
 
     async fn make(self, format: Format, home: Home, ctx: &Context) -> Result<Image> {
-        let nothing_new = self.layers.is_empty() && self.config.is_empty() && self.annotations.is_empty() && self.subject.is_none();
+        let nothing_new =
+            self.layers.is_empty() && self.config.is_empty() && self.annotations.is_empty() && self.subject.is_none();
         let (manifest, old_layers) = match &self.base {
             Some(base) if nothing_new => return Ok(base.clone()),
             Some(base) => (base.manifest().clone(), base.layers()),
@@ -272,7 +279,10 @@ fn check_port(port: &str) -> Result<()> {
     let protocol = port.split_once('/').map(|(_, p)| p);
     match number.parse::<u16>().is_ok() && protocol.is_none_or(|p| matches!(p, "tcp" | "udp" | "sctp")) {
         true => Ok(()),
-        false => Err(invalid("an exposed port is written NUMBER, NUMBER/tcp, NUMBER/udp or NUMBER/sctp").subject(shown(port))),
+        false => {
+            Err(invalid("an exposed port is written NUMBER, NUMBER/tcp, NUMBER/udp or NUMBER/sctp")
+                .subject(shown(port)))
+        }
     }
 }
 

@@ -21,7 +21,7 @@ struct Inner {
 /// Something a long call tells on its way.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// `resolve`, `download`, `upload`, `compress`, `mount`, `exists`, `retry`…; new kinds may come.
+    /// `download`, `upload`, `compress`, `mount`, `exists`, `retry`; new kinds may come.
     pub kind: &'static str,
     /// A digest, a reference, or a path.
     pub subject: String,

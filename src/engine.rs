@@ -112,7 +112,7 @@ impl Engine {
         let cell = Arc::new(TaskCell::default());
         if let Err(e) = self.check_pid().and_then(|()| ctx.check()) {
             cell.set(Err(e));
-            return Task { cell, ctx };
+            return Task { cell, ctx, started: false };
         }
         let answer = Answer(cell.clone());
         let future = future(ctx.clone());
@@ -128,7 +128,7 @@ impl Engine {
             }; // everything the future held is gone before anybody hears of its end
             answer.0.set(result);
         });
-        Task { cell, ctx }
+        Task { cell, ctx, started: true }
     }
 
     /// Runs `f`, which may wait for the host as long as it likes, on a thread of its own.
@@ -210,6 +210,7 @@ pub(crate) fn bug(panic: Box<dyn std::any::Any + Send>) -> Error {
 pub struct Task<T> {
     cell: Arc<TaskCell<T>>,
     ctx: Context,
+    started: bool,
 }
 
 struct TaskCell<T> {
@@ -260,7 +261,18 @@ impl<T> Task<T> {
     pub(crate) fn ready(result: Result<T>) -> Task<T> {
         let cell = Arc::new(TaskCell::default());
         cell.set(result);
-        Task { cell, ctx: Context::new() }
+        Task { cell, ctx: Context::new(), started: false }
+    }
+    /// Why nothing was started, where that is so: a caller who can be told at once is not made to wait for it.
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        let mut state = lock(&self.cell.state);
+        match state.result.take() {
+            Some(Err(e)) if !self.started => Some(e),
+            other => {
+                state.result = other;
+                None
+            }
+        }
     }
     /// Blocks until the outcome is there. On a thread of this library: `InvalidState`.
     pub fn wait(self) -> Result<T> {

@@ -46,6 +46,14 @@ impl ConfigHolder {
             .await
     }
 
+    /// The config's bytes, whatever they say: an artifact's may be no image config.
+    pub(crate) async fn raw(&self, ctx: &Context) -> Result<Bytes> {
+        match self.cell.get() {
+            Some(config) => Ok(config.raw().clone()),
+            None => self.fetch(ctx).await,
+        }
+    }
+
     async fn fetch(&self, ctx: &Context) -> Result<Bytes> {
         let blob = &self.descriptor;
         if blob.size > MAX_CONFIG {
@@ -82,7 +90,13 @@ impl Image {
     }
 
     /// An image made here: its config is at hand, its layers lie where they lie.
-    pub(crate) fn made(descriptor: Descriptor, manifest: Manifest, config: Config, layers: &[Layer], home: Home) -> Image {
+    pub(crate) fn made(
+        descriptor: Descriptor,
+        manifest: Manifest,
+        config: Config,
+        layers: &[Layer],
+        home: Home,
+    ) -> Image {
         let source: Arc<dyn Source> = Arc::new(crate::source::Memory(config.raw().clone()));
         let holder = ConfigHolder {
             descriptor: manifest.config().clone(),
@@ -129,7 +143,10 @@ impl Image {
     /// One layer; `InvalidArgument` where there is none.
     pub fn layer(&self, i: usize) -> Result<&Layer> {
         let count = self.0.layers.len();
-        self.0.layers.get(i).ok_or_else(|| invalid(format!("layer {i} of an image with {count}")).subject(self.digest()))
+        self.0
+            .layers
+            .get(i)
+            .ok_or_else(|| invalid(format!("layer {i} of an image with {count}")).subject(self.digest()))
     }
     /// The config, fetched once and verified.
     ///
@@ -153,6 +170,15 @@ impl Image {
         self.0.home.spawn(ctx, |ctx| async move { crate::validate::image(&image, jobs, &ctx).await })
     }
 
+    /// Reads every blob to its end, verified against its descriptor, and keeps none: at most `jobs` at once.
+    pub fn fetch(&self, options: &crate::Options, ctx: &Context) -> Task<()> {
+        if let Err(e) = options.only("fetch", &["jobs"]) {
+            return Task::ready(Err(e));
+        }
+        let (image, jobs) = (self.clone(), options.jobs.unwrap_or(4).max(1) as usize);
+        self.0.home.spawn(ctx, |ctx| async move { crate::validate::fetch(&image, jobs, &ctx).await })
+    }
+
     pub(crate) fn config_holder(&self) -> &Arc<ConfigHolder> {
         &self.0.config
     }
@@ -167,5 +193,11 @@ impl ConfigHolder {
     }
     pub(crate) fn source(&self) -> &Arc<dyn Source> {
         &self.source
+    }
+}
+
+impl std::fmt::Debug for Image {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Image({})", self.digest())
     }
 }

@@ -47,7 +47,12 @@ struct Inner {
 }
 
 impl Index {
-    pub(crate) fn new(descriptor: Descriptor, manifest: IndexManifest, children: Arc<dyn Children>, home: Home) -> Index {
+    pub(crate) fn new(
+        descriptor: Descriptor,
+        manifest: IndexManifest,
+        children: Arc<dyn Children>,
+        home: Home,
+    ) -> Index {
         Index(Arc::new(Inner { descriptor, manifest, children, home }))
     }
     /// Media type, digest and size of the index.
@@ -100,9 +105,10 @@ impl Index {
     fn find(&self, digest_or_platform: &str) -> Result<Descriptor> {
         let manifests = self.0.manifest.manifests();
         let found = match digest_or_platform.parse::<Digest>() {
-            Ok(digest) => manifests.iter().find(|d| d.digest == digest).ok_or_else(|| {
-                Error::new(Code::NotFound, "the index names no such manifest").subject(&digest)
-            })?,
+            Ok(digest) => manifests
+                .iter()
+                .find(|d| d.digest == digest)
+                .ok_or_else(|| Error::new(Code::NotFound, "the index names no such manifest").subject(&digest))?,
             Err(_) => self.0.manifest.pick(&digest_or_platform.parse::<Platform>()?)?,
         };
         Ok(found.clone())
@@ -117,5 +123,11 @@ impl Index {
                 Ok(Child::Index(Index::new(child.clone(), m, self.0.children.clone(), self.0.home.clone())))
             }
         }
+    }
+}
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Index({})", self.digest())
     }
 }

@@ -41,7 +41,11 @@ impl Layer {
         Layer(Arc::new(Inner { descriptor, diff_id: OnceCell::new(), claimed_by, source, home }))
     }
     /// The same bytes as they are named in another manifest.
-    pub(crate) fn with_descriptor(&self, descriptor: Descriptor, claimed_by: Option<(Arc<ConfigHolder>, usize)>) -> Layer {
+    pub(crate) fn with_descriptor(
+        &self,
+        descriptor: Descriptor,
+        claimed_by: Option<(Arc<ConfigHolder>, usize)>,
+    ) -> Layer {
         let diff_id = OnceCell::new_with(self.0.diff_id.get().cloned());
         let (source, home) = (self.0.source.clone(), self.0.home.clone());
         Layer(Arc::new(Inner { descriptor, diff_id, claimed_by, source, home }))
@@ -72,7 +76,8 @@ impl Layer {
     }
 
     pub(crate) async fn find_diff_id(&self, ctx: &Context) -> Result<&Digest> {
-        self.0.diff_id
+        self.0
+            .diff_id
             .get_or_try_init(|| async {
                 if let Some((config, at)) = &self.0.claimed_by
                     && let Some(claimed) = config.get(ctx).await?.diff_ids().get(*at)
@@ -119,5 +124,11 @@ impl Layer {
         let place = self.0.home.place();
         let chunks = self.chunks(ctx).await?;
         Ok(decompressed(&place.engine, chunks, expected, Limits::default(), &place.stats))
+    }
+}
+
+impl std::fmt::Debug for Layer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Layer({})", self.0.descriptor.digest)
     }
 }

@@ -7,7 +7,7 @@
 //! # fn main() -> parbuckle::Result<()> {
 //! let (client, ctx) = (Client::new(&ClientOptions::new())?, Context::new());
 //! let target = Reference::parse("registry.example/app:1")?;
-//! let base = client.pull(&Reference::parse("alpine:3.20")?, &Options::new(), &ctx).wait()?;
+//! let base = client.pull(&Reference::parse("registry.example/base:1")?, &Options::new(), &ctx).wait()?;
 //! let into = Options::new().sink(&SinkHandle::repository(&client, &target)); // compressed straight into it
 //! let layer = Layer::from_file("app.tar".as_ref(), &into, &ctx).wait()?;
 //! let made = ImageBuilder::new(&base).add_layer(&layer).set_env("APP_MODE", Some("production"))?.build(&Options::new(), &ctx).wait()?;

@@ -201,8 +201,8 @@ fn check_tag(tag: &str) -> Result<(), String> {
     if !tag.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) {
         return Err("a tag is written in A-Z, a-z, 0-9, '_', '-' and '.'".into());
     }
-    if matches!(tag, "." | "..") {
-        return Err("a tag of dots alone would be another path".into());
+    if tag.starts_with(['-', '.']) {
+        return Err("a tag begins with a letter, a digit or '_'".into());
     }
     Ok(())
 }
@@ -252,6 +252,7 @@ mod tests {
             "a@b@c",
             "a@sha256:../..",
             "r.io/a:..",
+            "r.io/a:-x",
             "[::1/a",
             "-r.io/a",
             "r.io\r\n/a",

@@ -33,12 +33,12 @@ impl Options {
     pub fn new() -> Options {
         Options::default()
     }
-    /// Which platform's image is meant where a reference names an index. Read by: resolve, pull, index image.
+    /// Which platform's image is meant where a reference names an index. Read by: resolve, pull.
     pub fn platform(mut self, platform: Platform) -> Options {
         self.platform = Some(platform);
         self
     }
-    /// How many blobs are moved at once, at most. Read by: push, push_index, push_layer, validate.
+    /// How many blobs are moved at once, at most. Read by: push, push_index, push_layer, validate, fetch.
     pub fn jobs(mut self, jobs: u32) -> Options {
         self.jobs = Some(jobs);
         self
@@ -53,7 +53,7 @@ impl Options {
         self.compression = Some(compression);
         self
     }
-    /// Whose media types are used where there is no base to follow. Read by: image and index builders.
+    /// Whose media types are used where there is no base to follow. Read by: image builders without a base.
     pub fn format(mut self, format: Format) -> Options {
         self.format = Some(format);
         self

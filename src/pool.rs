@@ -136,15 +136,17 @@ impl<R> Future for Job<R> {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        let handles: Vec<_> = {
+        let handles = {
             let mut state = lock(&self.shared.state);
             state.closed = true;
             state.jobs.clear();
-            state.handles.iter_mut().filter_map(Option::take).collect()
+            std::mem::take(&mut state.handles)
         };
         self.shared.wake.notify_all();
-        for handle in handles {
-            if handle.thread().id() != std::thread::current().id() {
+        // Not by std::thread::current(): on a thread of the host it would leave something behind.
+        let here = Pool::thread_index();
+        for (index, handle) in handles.into_iter().enumerate() {
+            if let Some(handle) = handle.filter(|_| here != Some(index)) {
                 let _ = handle.join(); // jobs are short
             }
         }

@@ -23,6 +23,9 @@ impl Reader {
 
     /// The next piece, of whatever size it came; an empty one is the end. A cancelled call loses no bytes.
     pub fn next(&mut self, ctx: &Context) -> Task<Bytes> {
+        if let Err(e) = ctx.check() {
+            return Task::ready(Err(e));
+        }
         if !self.current.is_empty() {
             return Task::ready(Ok(std::mem::take(&mut self.current)));
         }
@@ -43,11 +46,18 @@ impl Reader {
         if buf.is_empty() {
             return Ok(0);
         }
+        ctx.check()?; // also where bytes are at hand: who cancelled wants no more of them
         if self.current.is_empty() {
             self.current = self.next(ctx).wait()?;
         }
         let n = buf.len().min(self.current.len());
         self.current.copy_to_slice(&mut buf[..n]);
         Ok(n)
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").finish_non_exhaustive()
     }
 }

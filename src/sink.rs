@@ -35,7 +35,8 @@ struct RepositorySink {
 
 impl Sink for RepositorySink {
     fn begin<'a>(&'a self, ctx: &'a Context, _: &'a Place) -> BoxFuture<'a, Result<Box<dyn BlobWriter>>> {
-        let up = Uploader { client: self.client.clone(), repository: self.reference.repository().clone(), ctx: ctx.clone() };
+        let up =
+            Uploader { client: self.client.clone(), repository: self.reference.repository().clone(), ctx: ctx.clone() };
         async move { Ok(Box::new(up.stream().await?) as Box<dyn BlobWriter>) }.boxed()
     }
     fn repository(&self) -> Option<(&Client, &Reference)> {
@@ -113,13 +114,23 @@ impl BlobWriter for Tee {
             }
             let kept = Arc::new(spool.finish().await?);
             let open = kept.clone();
-            up.put(&blob, None, Arc::new(move |offset| {
-                let chunks = SpoolBlob::open(&open, offset);
-                async move { Ok(chunks) }.boxed()
-            }))
+            up.put(
+                &blob,
+                None,
+                Arc::new(move |offset| {
+                    let chunks = SpoolBlob::open(&open, offset);
+                    async move { Ok(chunks) }.boxed()
+                }),
+            )
             .await?;
             Ok(kept as Arc<dyn Source>)
         }
         .boxed()
+    }
+}
+
+impl std::fmt::Debug for SinkHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SinkHandle").finish_non_exhaustive()
     }
 }

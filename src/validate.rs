@@ -1,4 +1,4 @@
-//! Whether an image is what it says it is.
+//! Whether an image is what it says it is, and all there.
 
 use crate::context::Context;
 use crate::digest::{Algorithm, Digest};
@@ -24,6 +24,24 @@ pub(crate) async fn image(image: &Image, jobs: usize, ctx: &Context) -> Result<(
     let checks = distributable.into_iter().zip(claimed).map(|(layer, claimed)| check(layer, claimed, ctx).boxed());
     let checks: Vec<_> = checks.collect();
     futures_util::stream::iter(checks).buffer_unordered(jobs).try_collect::<()>().await
+}
+
+/// Every blob is read to its end once.
+pub(crate) async fn fetch(image: &Image, jobs: usize, ctx: &Context) -> Result<()> {
+    let mut seen = std::collections::HashSet::new();
+    let layers = image.layers().iter().filter(|l| l.descriptor().media_type.is_distributable());
+    let once: Vec<&Layer> = layers.filter(|l| seen.insert(&l.descriptor().digest)).collect();
+    ctx.expect_bytes(once.iter().map(|l| l.descriptor().size).sum());
+    let config = async { image.config_holder().raw(ctx).await.map(drop) }.boxed();
+    let reads = once.into_iter().map(|layer| drain(layer, ctx).boxed());
+    let reads: Vec<_> = std::iter::once(config).chain(reads).collect();
+    futures_util::stream::iter(reads).buffer_unordered(jobs).try_collect::<()>().await
+}
+
+async fn drain(layer: &Layer, ctx: &Context) -> Result<()> {
+    let mut chunks = layer.chunks(ctx).await?;
+    while chunks.next().await?.is_some() {}
+    Ok(())
 }
 
 async fn check(layer: &Layer, claimed: &Digest, ctx: &Context) -> Result<()> {

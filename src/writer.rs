@@ -86,8 +86,8 @@ impl Layer {
             let mut budget = Budget::new(TRIES, Duration::from_millis(250));
             loop {
                 let (chunks, back) = pump(home.place(), stream)?;
-                let tried = once(&home, &options, Input::Chunks(chunks), Again::AskTheHost, &ctx).await;
-                let failure = match tried {
+                let out = begin(&home, &options, Again::AskTheHost, &ctx, &ctx).await?; // it has tries of its own
+                let failure = match fill(&home, &options, Input::Chunks(chunks), out, &ctx).await {
                     Err(e) if e.get_retry_after().is_some() => e,
                     other => return other,
                 };
@@ -168,12 +168,17 @@ impl LayerWriter {
     /// Errors: those of the sink, `Malformed` where this is no tar; after one, the writer is of no more use.
     pub fn write(&mut self, tar: &[u8], ctx: &Context) -> Result<()> {
         ctx.check()?;
-        for piece in tar.chunks(PIECE) {
+        for (i, piece) in tar.chunks(PIECE).enumerate() {
             let Some(pieces) = self.pieces.clone() else { return Err(finished()) };
             let Some(piece) = pieces.try_send(Bytes::copy_from_slice(piece)) else { continue };
-            let sent = self.home.spawn(ctx, |_| async move { Ok(pieces.send(piece).await.is_ok()) }).wait()?;
-            if !sent {
-                return Err(self.failure());
+            match self.home.spawn(ctx, |_| async move { Ok(pieces.send(piece).await.is_ok()) }).wait() {
+                Ok(true) => {}
+                Ok(false) => return Err(self.failure()),
+                Err(e) if i == 0 => return Err(e), // nothing was taken in: the same call may come again
+                Err(e) => {
+                    (self.pieces, self.layer) = (None, None); // half of it was, and nobody could tell which half
+                    return Err(e);
+                }
             }
         }
         Ok(())
@@ -230,7 +235,8 @@ fn make(open: Reopen, options: &Options, ctx: &Context) -> Task<Layer> {
         loop {
             let again = open.clone();
             let input = home.place().engine.pool().run(move || again()).await??;
-            let failure = match once(&home, &options, Input::Read(input), Again::Yes, &ctx).await {
+            let out = begin(&home, &options, Again::Yes, &ctx, &ctx).await?; // it has tries of its own
+            let failure = match fill(&home, &options, Input::Read(input), out, &ctx).await {
                 Err(e) if e.get_retry_after().is_some() => e,
                 other => return other,
             };
@@ -242,13 +248,14 @@ fn make(open: Reopen, options: &Options, ctx: &Context) -> Task<Layer> {
     })
 }
 
-async fn once(home: &Home, options: &Options, input: Input, again: Again, ctx: &Context) -> Result<Layer> {
-    let out = begin(home, options, again, ctx, ctx).await?;
-    fill(home, options, input, out, ctx).await
-}
-
 /// Opens the sink under `ctx`; what goes on afterwards does so under `life`.
-async fn begin(home: &Home, options: &Options, again: Again, ctx: &Context, life: &Context) -> Result<Box<dyn BlobWriter>> {
+async fn begin(
+    home: &Home,
+    options: &Options,
+    again: Again,
+    ctx: &Context,
+    life: &Context,
+) -> Result<Box<dyn BlobWriter>> {
     let sink = options.sink.clone().unwrap_or_else(SinkHandle::spool);
     ctx.check()?;
     match sink.0.repository() {
@@ -276,6 +283,8 @@ async fn fill(
         ctx.emit(&Event { kind: "compress", subject: "layer".into(), done: n, total: None, message: String::new() });
     };
     let made = encode(&place.engine, &place.stats, input, compression, &mut *out, progress).await?;
+    let (subject, total) = (made.digest.to_string(), Some(made.uncompressed_size));
+    ctx.emit(&Event { kind: "compress", subject, done: made.uncompressed_size, total, message: String::new() });
     let descriptor = descriptor_of(&made);
     let source = out.commit(descriptor.clone()).await?;
     Ok(Layer::written(descriptor, made.diff_id, source, home.clone()))
@@ -319,8 +328,15 @@ fn pump(place: &Place, mut stream: Box<dyn HostStream>) -> Result<(Chunks, Back)
 fn source_date_epoch() -> Result<u64> {
     match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) if !text.is_empty() => text.parse().map_err(|_| {
-            Error::new(Code::InvalidArgument, "SOURCE_DATE_EPOCH is no number of seconds").subject(crate::digest::shown(&text))
+            Error::new(Code::InvalidArgument, "SOURCE_DATE_EPOCH is no number of seconds")
+                .subject(crate::digest::shown(&text))
         }),
         _ => Ok(0),
+    }
+}
+
+impl std::fmt::Debug for LayerWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LayerWriter").finish_non_exhaustive()
     }
 }

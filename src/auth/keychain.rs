@@ -30,8 +30,6 @@ impl fmt::Debug for Credential {
     }
 }
 
-type Callback = Arc<dyn Fn(&Repository) -> Result<Credential> + Send + Sync>;
-
 /// Where credentials come from; a clone is the same keychain.
 #[derive(Clone)]
 pub struct Keychain(Arc<Kind>);
@@ -39,7 +37,6 @@ pub struct Keychain(Arc<Kind>);
 enum Kind {
     Fixed { registry: String, credential: Credential },
     Config(ConfigFile),
-    Callback(Callback),
     Chain(Vec<Keychain>),
     Failing(Error),
 }
@@ -75,10 +72,6 @@ impl Keychain {
             None => Ok(Keychain::anonymous()),
         }
     }
-    /// What `f` answers; it is called on a thread of the library for each request that needs credentials.
-    pub fn callback(f: impl Fn(&Repository) -> Result<Credential> + Send + Sync + 'static) -> Keychain {
-        Keychain(Arc::new(Kind::Callback(Arc::new(f))))
-    }
     /// The first of these that knows something.
     pub fn chain(keychains: Vec<Keychain>) -> Keychain {
         Keychain(Arc::new(Kind::Chain(keychains)))
@@ -90,7 +83,6 @@ impl Keychain {
             Kind::Fixed { registry, credential } if registry == repository.registry() => Ok(credential.clone()),
             Kind::Fixed { .. } => Ok(Credential::None),
             Kind::Config(config) => Ok(config.resolve(repository)),
-            Kind::Callback(f) => f(repository),
             Kind::Failing(e) => Err(e.clone()),
             Kind::Chain(list) => {
                 for keychain in list {
@@ -111,5 +103,11 @@ impl Keychain {
             Kind::Chain(list) => list.iter().find_map(|k| k.hint(repository)),
             _ => None,
         }
+    }
+}
+
+impl std::fmt::Debug for Keychain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keychain").finish_non_exhaustive()
     }
 }

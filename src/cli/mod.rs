@@ -3,28 +3,75 @@
 //! Results go to standard output, everything else to standard error. A failure is one line `Error: …` and exit code 1;
 //! wrong usage is clap's exit code 2.
 
+mod append;
+mod digest;
+mod mutate;
+mod pull;
 mod registry;
 
-use clap::{Parser, Subcommand};
-use parbuckle::Result;
+use clap::{Args, Parser, Subcommand};
+use parbuckle::{Client, ClientOptions, Context, Options, Platform, Reference, Result};
 use std::process::ExitCode;
 
 /// Container images: pull, change, push, serve.
 #[derive(Parser)]
 #[command(name = "parb", version, arg_required_else_help = true)]
 struct Parb {
+    #[command(flatten)]
+    global: Global,
     #[command(subcommand)]
     command: Command,
 }
 
+/// What every command that talks to a registry understands.
+#[derive(Args)]
+struct Global {
+    /// Which image of an index is meant: os/arch[/variant][:osversion]
+    #[arg(long, global = true, value_name = "PLATFORM")]
+    platform: Option<Platform>,
+    /// Push layers that their makers don't want distributed, too
+    #[arg(long, global = true)]
+    allow_nondistributable_artifacts: bool,
+    /// A registry (host or host:port) to speak to without TLS; may be repeated
+    #[arg(long, global = true, value_name = "REGISTRY")]
+    plain_http: Vec<String>,
+}
+
+impl Global {
+    fn client(&self) -> Result<Client> {
+        let named = ClientOptions::new().user_agent(concat!("parb/", env!("CARGO_PKG_VERSION")));
+        Client::new(&self.plain_http.iter().fold(named, |options, registry| options.plain_http(registry)))
+    }
+    /// The options of whatever reads an image.
+    fn reading(&self) -> Options {
+        match &self.platform {
+            Some(platform) => Options::new().platform(platform.clone()),
+            None => Options::new(),
+        }
+    }
+    /// The options of whatever pushes.
+    fn pushing(&self) -> Options {
+        if self.allow_nondistributable_artifacts { Options::new().foreign_layers() } else { Options::new() }
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
+    Append(append::Append),
+    Digest(digest::Digest),
+    Mutate(mutate::Mutate),
+    Pull(pull::Pull),
     Registry(registry::Registry),
 }
 
 impl Command {
-    fn run(self) -> Result<()> {
+    fn run(self, global: &Global) -> Result<()> {
+        let ctx = Context::new();
         match self {
+            Command::Append(command) => command.run(global, &ctx),
+            Command::Digest(command) => command.run(global, &ctx),
+            Command::Mutate(command) => command.run(global, &ctx),
+            Command::Pull(command) => command.run(global, &ctx),
             Command::Registry(command) => command.run(),
         }
     }
@@ -32,11 +79,17 @@ impl Command {
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
-    match Parb::parse().command.run() {
+    let parb = Parb::parse();
+    match parb.command.run(&parb.global) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("Error: {e}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints where an image went: `repository@digest`.
+fn print_pushed(reference: &Reference, digest: &parbuckle::Digest) {
+    println!("{}@{digest}", reference.repository());
 }

@@ -100,8 +100,12 @@ impl Serve {
     fn options(&self) -> Result<ServerOptions> {
         let mut options = ServerOptions::new();
         match (&self.address, std::env::var("PORT")) {
-            (Some(address), _) => drop(options.address(address)),
-            (None, Ok(port)) if !port.is_empty() => drop(options.address(format!(":{port}"))),
+            (Some(address), _) => {
+                options.address(address);
+            }
+            (None, Ok(port)) if !port.is_empty() => {
+                options.address(format!(":{port}"));
+            }
             _ => {}
         }
         if let Some(disk) = &self.disk {
@@ -125,7 +129,9 @@ impl Serve {
         }
         match &self.log {
             None => {}
-            Some(path) if path == Path::new("-") => drop(options.log(std::io::stderr())),
+            Some(path) if path == Path::new("-") => {
+                options.log(std::io::stderr());
+            }
             Some(path) => {
                 let file = std::fs::File::options().append(true).create(true).open(path);
                 options.log(file.map_err(|e| Error::io("opening", path.display(), &e))?);

@@ -2,8 +2,8 @@
 
 use crate::error::{Code, Error};
 use crate::ffi::boundary::{
-    Draft, Lent, Opaque, Pointer, alone, bounds, call, edit, free, get, new, put, put_plain, put_waited, slice, slice_mut,
-    wants,
+    Draft, Lent, Opaque, Pointer, alone, bounds, call, edit, free, get, new, put, put_plain, put_waited, slice,
+    slice_mut, wants,
 };
 use crate::ffi::client::parb_client;
 use crate::ffi::context::parb_ctx;

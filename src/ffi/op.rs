@@ -76,10 +76,14 @@ impl Op {
     }
 }
 
-/// Hands a task to C. What is wrong with its arguments was seen before.
+/// Hands a task to C, unless it failed before it started.
 pub(crate) unsafe fn start<T: Send + 'static>(out: *mut *mut parb_op, task: Result<Task<T>>) -> Result<()> {
     wants(out, "out")?;
-    put(out, Op { task: Box::new(task?), engine: Engine::get()? })
+    let task = task?;
+    match task.refusal() {
+        Some(e) => Err(e),
+        None => put(out, Op { task: Box::new(task), engine: Engine::get()? }),
+    }
 }
 
 /// Whether the operation is done, so that nothing about it waits any more. false for NULL.

@@ -145,7 +145,11 @@ pub unsafe extern "C" fn parb_queue_fd(queue: *const parb_queue) -> isize {
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
-pub unsafe extern "C" fn parb_queue_add(queue: *const parb_queue, op: *mut parb_op, tag: *mut c_void) -> *mut parb_error {
+pub unsafe extern "C" fn parb_queue_add(
+    queue: *const parb_queue,
+    op: *mut parb_op,
+    tag: *mut c_void,
+) -> *mut parb_error {
     call(|| {
         let (queue, tag) = (queue.get("queue")?.0.clone(), tag.addr());
         op.get("op")?.on_done(move || queue.push(tag))

@@ -76,10 +76,7 @@ pub unsafe extern "C" fn parb_server_options_set_address(options: *mut parb_serv
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_server_options_set_storage_dir(
-    options: *mut parb_server_options,
-    path: *const c_char,
-) {
+pub unsafe extern "C" fn parb_server_options_set_storage_dir(options: *mut parb_server_options, path: *const c_char) {
     edit(options, |o| {
         o.storage_dir(self::path(path, "path")?);
         Ok(())

@@ -127,14 +127,7 @@ impl Auth {
         let Some(claims) = self.bearer(presented) else {
             return Err(self.challenge(parts, need, Some("invalid_token")));
         };
-        if allows(&claims, need) {
-            Ok(())
-        } else if claims.sub.is_empty() {
-            // The token service knew what was wanted and nobody was there who may have it.
-            Err(Refusal::new(403, "DENIED", "requested access to the resource is denied without a login"))
-        } else {
-            Err(self.challenge(parts, need, Some("insufficient_scope")))
-        }
+        if allows(&claims, need) { Ok(()) } else { Err(self.challenge(parts, need, Some("insufficient_scope"))) }
     }
 
     /// Whether the request may also read another repository: a mount names two.

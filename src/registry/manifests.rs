@@ -19,6 +19,9 @@ use std::sync::Arc;
 /// A manifest's bytes, at most.
 pub(super) const MANIFEST_MAX: usize = 4 << 20;
 
+/// Larger ones are hashed and parsed on the pool.
+const POOLED: usize = 64 * 1024;
+
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const OCI_ARTIFACT: &str = "application/vnd.oci.artifact.manifest.v1+json";
@@ -78,29 +81,13 @@ pub(super) async fn put(
     let arrived = body.whole(MANIFEST_MAX).await;
     let arrived = arrived.map_err(|e| Refusal::manifest_invalid(format!("the body did not arrive: {e}")))?;
     let bytes = arrived.ok_or_else(too_large)?;
-    let (digest, tag) = match reference {
-        Reference::Tag(tag) => (Digest::sha256(&bytes), Some(tag)),
-        Reference::Digest(digest) => {
-            let found = Digest::of(digest.algorithm(), &bytes);
-            if found != digest {
-                let refusal = Refusal::digest_invalid("provided digest did not match uploaded content");
-                let detail = json!({ "provided": digest.as_str(), "content": found.as_str() });
-                return Err(refusal.detail(detail));
-            }
-            (digest, None)
-        }
+    let length = bytes.len();
+    let announced = parts.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let prepare = move || prepare(reference, bytes, announced.as_deref());
+    let (push, needs) = match length > POOLED {
+        true => shared.store.engine.pool().run(prepare).await??,
+        false => prepare()?,
     };
-    let announced = parts.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
-    let checked = check(&bytes, announced)?;
-    let subject = match &checked.document.subject {
-        Some(subject) => {
-            let of = parse_digest(subject)?;
-            Some((of, checked.descriptor(&digest, bytes.len())))
-        }
-        None => None,
-    };
-    let needs = checked.needs()?;
-    let push = Push { digest, media_type: checked.media_type, body: bytes, tag, subject };
     let pushed = shared.store.run(move |s| {
         let lacking = lacking(s, &name, needs)?;
         if lacking.is_empty() {
@@ -124,6 +111,29 @@ pub(super) async fn put(
         set(&mut reply, OCI_SUBJECT, subject.as_str());
     }
     Ok(reply)
+}
+
+/// Hashes and checks a manifest, and says what has to be there before it can be stored.
+fn prepare(reference: Reference, bytes: Bytes, announced: Option<&str>) -> Answer<(Push, Vec<(Digest, bool)>)> {
+    let (digest, tag) = match reference {
+        Reference::Tag(tag) => (Digest::sha256(&bytes), Some(tag)),
+        Reference::Digest(digest) => {
+            let found = Digest::of(digest.algorithm(), &bytes);
+            if found != digest {
+                let refusal = Refusal::digest_invalid("provided digest did not match uploaded content");
+                let detail = json!({ "provided": digest.as_str(), "content": found.as_str() });
+                return Err(refusal.detail(detail));
+            }
+            (digest, None)
+        }
+    };
+    let checked = check(&bytes, announced)?;
+    let subject = match &checked.document.subject {
+        Some(subject) => Some((parse_digest(subject)?, checked.descriptor(&digest, bytes.len()))),
+        None => None,
+    };
+    let needs = checked.needs()?;
+    Ok((Push { digest, media_type: checked.media_type, body: bytes, tag, subject }, needs))
 }
 
 /// What the server has to understand of a manifest.

@@ -333,11 +333,11 @@ async fn receive(
     let (mut part, mut job): (_, Option<Append>) = (Some(part), None);
     let (mut waiting, mut bytes, mut outcome) = (Vec::<Bytes>::new(), 0, None);
     loop {
-        if bytes >= BLOCK || (outcome.is_some() && bytes > 0) {
-            if let Some(part) = part.take() {
-                job = Some(Box::pin(store.clone().append(part, std::mem::take(&mut waiting))));
-                bytes = 0;
-            }
+        if (bytes >= BLOCK || (outcome.is_some() && bytes > 0))
+            && let Some(part) = part.take()
+        {
+            job = Some(Box::pin(store.clone().append(part, std::mem::take(&mut waiting))));
+            bytes = 0;
         }
         let running = async {
             match &mut job {

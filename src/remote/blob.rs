@@ -87,9 +87,10 @@ impl Download {
                         self.tell(chunk.len() as u64);
                         return Ok(Some(chunk));
                     }
-                    Ok(None) => Error::new(Code::DigestMismatch, format!(
-                        "the body ended after {} of {} bytes", self.at, self.blob.size
-                    ))
+                    Ok(None) => Error::new(
+                        Code::DigestMismatch,
+                        format!("the body ended after {} of {} bytes", self.at, self.blob.size),
+                    )
                     .subject(&self.blob.digest)
                     .retry_after(Duration::ZERO),
                     Err(e) if e.get_retry_after().is_none() => return Err(e),

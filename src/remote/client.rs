@@ -8,20 +8,14 @@ use crate::error::{Code, Error, Result, invalid};
 use crate::name::Repository;
 use crate::source::Place;
 use crate::stream::Stats;
-use crate::transport::{Budget, Settings, Transport};
+use crate::transport::{Budget, Settings, Transport, proxies_from_environment};
 use http::HeaderValue;
 use std::collections::HashSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-/// Blobs up to this size are small: many of them are moved at once.
-pub(crate) const SMALL: u64 = 1 << 20;
-const SMALL_AT_ONCE: usize = 16;
-const LARGE_AT_ONCE: usize = 4;
 
 /// How a client is to be. The first mistake in it is reported by [`Client::new`].
 #[derive(Clone, Default)]
@@ -88,13 +82,11 @@ impl ClientOptions {
             ca_pems.push(std::fs::read(path).map_err(|e| Error::io("reading certificates", path.display(), &e))?);
         }
         for registry in &self.plain_http {
-            crate::name::check_registry(registry).map_err(|why| invalid(why).subject(crate::digest::shown(registry)))?;
+            crate::name::check_registry(registry)
+                .map_err(|why| invalid(why).subject(crate::digest::shown(registry)))?;
         }
-        let (connect, first_byte, idle) = self.timeouts.unwrap_or((
-            Duration::from_secs(10),
-            Duration::from_secs(30),
-            Duration::from_secs(30),
-        ));
+        let (connect, first_byte, idle) =
+            self.timeouts.unwrap_or((Duration::from_secs(10), Duration::from_secs(30), Duration::from_secs(30)));
         let (attempts, first_delay) = self.retry.unwrap_or((5, Duration::from_millis(250)));
         if connect.is_zero() || first_byte.is_zero() || idle.is_zero() || attempts == 0 {
             return Err(invalid("timeouts and the number of tries must be more than zero"));
@@ -107,6 +99,7 @@ impl ClientOptions {
             user_agent: user_agent.map_err(|_| invalid("user agent: control characters"))?,
             ca_pems,
             plain_http: self.plain_http.clone(),
+            proxies: proxies_from_environment()?,
             connect,
             first_byte,
             idle,
@@ -126,8 +119,6 @@ struct Core {
     closed: CancellationToken,
     running: TaskTracker,
     known: Mutex<HashSet<(Repository, Digest)>>,
-    small: Semaphore,
-    large: Semaphore,
 }
 
 impl Client {
@@ -135,7 +126,8 @@ impl Client {
     ///
     /// Errors: the first mistake in `options`; `Malformed` and `Io` for certificates and credential files.
     pub fn new(options: &ClientOptions) -> Result<Client> {
-        let place = Place { engine: Engine::get()?, stats: Arc::new(Stats::default()), spool_dir: std::env::temp_dir() };
+        let place =
+            Place { engine: Engine::get()?, stats: Arc::new(Stats::default()), spool_dir: std::env::temp_dir() };
         let transport = Transport::new(options.settings()?, place.stats.clone())?;
         Ok(Client(Arc::new(Core {
             place,
@@ -143,8 +135,6 @@ impl Client {
             closed: CancellationToken::new(),
             running: TaskTracker::new(),
             known: Mutex::default(),
-            small: Semaphore::new(SMALL_AT_ONCE),
-            large: Semaphore::new(LARGE_AT_ONCE),
         })))
     }
 
@@ -165,10 +155,14 @@ impl Client {
             return Ok(());
         }
         let running = self.0.running.clone();
-        self.0.place.engine.spawn(ctx, |_| async move {
-            running.wait().await;
-            Ok(())
-        }).wait()
+        self.0
+            .place
+            .engine
+            .spawn(ctx, |_| async move {
+                running.wait().await;
+                Ok(())
+            })
+            .wait()
     }
 
     /// Runs `future` until it is done, its context ends or the client is closed.
@@ -212,15 +206,6 @@ impl Client {
     pub(crate) fn budget(&self) -> Budget {
         self.0.transport.settings().budget()
     }
-    pub(crate) fn is_same(&self, other: &Client) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// A place among the transfers of this size.
-    pub(crate) async fn transfer(&self, size: u64) -> Result<tokio::sync::SemaphorePermit<'_>> {
-        let gate = if size <= SMALL { &self.0.small } else { &self.0.large };
-        gate.acquire().await.map_err(|_| closed())
-    }
 
     /// Whether this client has seen the blob in the repository.
     pub(crate) fn knows(&self, repository: &Repository, digest: &Digest) -> bool {
@@ -242,4 +227,10 @@ impl Client {
 
 fn closed() -> Error {
     Error::new(Code::InvalidState, "the client is closed")
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
 }

@@ -111,7 +111,8 @@ impl Push {
         let all = layers.map(|l| (l.descriptor(), l.source())).chain([(config.descriptor(), config.source())]);
         let once: Vec<_> = all.filter(|(d, _)| seen.insert(&d.digest)).collect();
         self.up.ctx.expect_bytes(once.iter().map(|(d, _)| d.size).sum());
-        let moves: Vec<_> = once.into_iter().map(|(descriptor, source)| self.blob(descriptor, source).boxed()).collect();
+        let moves: Vec<_> =
+            once.into_iter().map(|(descriptor, source)| self.blob(descriptor, source).boxed()).collect();
         futures_util::stream::iter(moves).buffer_unordered(self.jobs).try_collect::<()>().await
     }
 
@@ -122,7 +123,7 @@ impl Push {
             return self.told(blob, Outcome::Existed);
         }
         let mount_from = from.or(self.mount_from.as_ref().filter(|r| r.registry() == to.registry() && *r != to));
-        let _place = self.up.client.transfer(blob.size).await?;
+        let _place = self.up.client.transport().transfer(to.registry(), blob.size).await;
         let open = opener(blob.clone(), source.clone(), self.up.ctx.clone(), self.up.client.place().clone());
         let outcome = self.up.put(blob, mount_from, open).await.map_err(|e| e.or_subject(&blob.digest))?;
         self.told(blob, outcome)
@@ -141,7 +142,12 @@ impl Push {
     }
 
     /// Everything below an index, each manifest once, before whoever names it.
-    fn children<'a>(&'a self, index: &'a Index, depth: usize, seen: &'a mut HashSet<Digest>) -> BoxFuture<'a, Result<()>> {
+    fn children<'a>(
+        &'a self,
+        index: &'a Index,
+        depth: usize,
+        seen: &'a mut HashSet<Digest>,
+    ) -> BoxFuture<'a, Result<()>> {
         async move {
             if depth >= DEPTH {
                 return Err(Error::new(Code::LimitExceeded, format!("indexes nested deeper than {DEPTH}")));
@@ -151,7 +157,10 @@ impl Push {
                     continue;
                 }
                 if seen.len() > NODES {
-                    return Err(Error::new(Code::LimitExceeded, format!("more than {NODES} manifests below one index")));
+                    return Err(Error::new(
+                        Code::LimitExceeded,
+                        format!("more than {NODES} manifests below one index"),
+                    ));
                 }
                 if !(child.media_type.is_image() || child.media_type.is_index()) {
                     let why = format!("an index that names a {}", child.media_type);
@@ -210,7 +219,11 @@ fn opener(
         async move {
             let chunks = source.open(&ctx, &blob, offset).await?;
             // A part can't be verified by itself; the registry verifies the whole.
-            Ok(if offset == 0 { verified(&place.engine, chunks, &blob.digest, blob.size, &place.stats) } else { chunks })
+            Ok(if offset == 0 {
+                verified(&place.engine, chunks, &blob.digest, blob.size, &place.stats)
+            } else {
+                chunks
+            })
         }
         .boxed()
     })

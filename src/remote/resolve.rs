@@ -56,7 +56,7 @@ impl Client {
             return Task::ready(Err(e));
         }
         let (client, reference) = (self.clone(), reference.clone());
-        let platform = options.platform.clone().unwrap_or_else(Platform::default);
+        let platform = options.platform.clone().unwrap_or_default();
         self.spawn(ctx, |ctx| async move {
             let found = client.find_image(&ctx, &reference, &platform).await;
             found.map_err(|e| e.or_subject(&reference))
@@ -100,9 +100,8 @@ impl Client {
     async fn head(&self, ctx: &Context, reference: &Reference) -> Result<Descriptor> {
         let path = format!("manifests/{}", reference.identifier());
         let call = Call::new(Method::HEAD, reference.repository(), &path).header(ACCEPT, ACCEPTED)?;
-        let answer = self.transport().call(ctx, &mut self.budget(), &call).await;
-        if let Ok(answer) = &answer
-            && answer.status() == StatusCode::OK
+        let answer = self.transport().call(ctx, &mut self.budget(), &call).await?;
+        if answer.status() == StatusCode::OK
             && let (Some(media_type), Some(size)) = (answer.header("content-type"), answer.content_length())
             && let Some(Ok(digest)) = answer.header("docker-content-digest").map(str::parse::<Digest>)
             && reference.digest().is_none_or(|wanted| *wanted == digest)
@@ -110,18 +109,24 @@ impl Client {
             return Ok(Descriptor::new(MediaType::from_content_type(media_type), digest, size));
         }
         // A HEAD's failure has no body to tell why: GET does.
-        let (bytes, media_type, digest) = self.get_raw(ctx, reference.repository(), reference.identifier(), reference.digest()).await?;
+        let (bytes, media_type, digest) =
+            self.get_raw(ctx, reference.repository(), reference.identifier(), reference.digest()).await?;
         Ok(Descriptor::new(media_type, digest, bytes.len() as u64))
     }
 
     async fn get(&self, ctx: &Context, reference: &Reference) -> Result<(Descriptor, Child)> {
         let repository = reference.repository();
-        let (bytes, media_type, digest) = self.get_raw(ctx, repository, reference.identifier(), reference.digest()).await?;
+        let (bytes, media_type, digest) =
+            self.get_raw(ctx, repository, reference.identifier(), reference.digest()).await?;
         let descriptor = Descriptor::new(media_type, digest, bytes.len() as u64);
         let remote = RemoteManifests { client: self.clone(), repository: repository.clone() };
         let child = match AnyManifest::from_bytes(bytes, Some(descriptor.media_type.as_str()))? {
-            AnyManifest::Image(manifest) => Child::Image(remote.image(typed(&descriptor, manifest.media_type()), manifest)),
-            AnyManifest::Index(manifest) => Child::Index(remote.index(typed(&descriptor, manifest.media_type()), manifest)),
+            AnyManifest::Image(manifest) => {
+                Child::Image(remote.image(typed(&descriptor, manifest.media_type()), manifest))
+            }
+            AnyManifest::Index(manifest) => {
+                Child::Index(remote.index(typed(&descriptor, manifest.media_type()), manifest))
+            }
         };
         Ok((child.descriptor().clone(), child))
     }

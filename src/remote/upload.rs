@@ -13,7 +13,7 @@ use crate::remote::Client;
 use crate::remote::blob::Remote;
 use crate::source::{BlobWriter, Source};
 use crate::stream::{BlobOut, Chunks, Sender, channel};
-use crate::transport::{Body, Call, Opener, Response};
+use crate::transport::{Body, Budget, Call, Opener, Response};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -27,6 +27,8 @@ use url::Url;
 const WORTH_ASKING: u64 = 256 << 10;
 /// The pieces for registries (or proxies before them) that refuse a whole blob in one request.
 const PIECE: u64 = 8 << 20;
+/// How long the courtesy of giving a session up may take.
+const ABANDON: Duration = Duration::from_secs(1);
 /// Chunks between whoever makes a blob and its request.
 const QUEUE: usize = 4;
 
@@ -58,7 +60,7 @@ impl Uploader {
             return Ok(Outcome::Existed);
         }
         let worth_asking = blob.size >= WORTH_ASKING && mount_from.is_none();
-        if worth_asking && self.exists(&blob.digest).await? {
+        if worth_asking && self.exists(&blob.digest, &mut self.client.budget()).await? {
             self.client.learn(&self.repository, &blob.digest);
             return Ok(Outcome::Existed);
         }
@@ -81,7 +83,7 @@ impl Uploader {
             let delay = budget.spend(failure)?;
             tokio::time::sleep(delay).await;
             // The answer may have been lost, not the request.
-            if self.exists(&blob.digest).await.unwrap_or(false) {
+            if self.exists(&blob.digest, &mut one_try()).await.unwrap_or(false) {
                 self.client.learn(&self.repository, &blob.digest);
                 return Ok(Outcome::Uploaded);
             }
@@ -95,7 +97,8 @@ impl Uploader {
         open: &Arc<dyn Fn(u64) -> BoxFuture<'static, Result<Chunks>> + Send + Sync>,
         in_pieces: bool,
     ) -> Result<Outcome> {
-        let Some(session) = self.start(mount_from.map(|from| (&blob.digest, from))).await? else {
+        let mount = mount_from.map(|from| (&blob.digest, from));
+        let Some(session) = self.start(mount, &mut one_try()).await? else {
             return Ok(Outcome::Mounted);
         };
         let location = match in_pieces {
@@ -117,14 +120,17 @@ impl Uploader {
                 self.abandon(session);
                 // Half a body is what the registry saw when the connection broke under us: the bytes themselves are
                 // verified where they come from.
-                let broken = matches!(e.get_registry_code(), Some("BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID" | "SIZE_INVALID"));
+                let broken = matches!(
+                    e.get_registry_code(),
+                    Some("BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID" | "SIZE_INVALID")
+                );
                 Err(if broken && e.get_retry_after().is_none() { e.retry_after(Duration::ZERO) } else { e })
             }
         }
     }
 
     /// Opens a session; `None` where the registry mounted the blob instead.
-    async fn start(&self, mount: Option<(&Digest, &Repository)>) -> Result<Option<Url>> {
+    async fn start(&self, mount: Option<(&Digest, &Repository)>, budget: &mut Budget) -> Result<Option<Url>> {
         let path = match mount {
             None => "blobs/uploads/".to_owned(),
             Some((digest, from)) => {
@@ -137,18 +143,18 @@ impl Uploader {
         };
         let mut call = Call::new(Method::POST, &self.repository, &path);
         call.also_pull = mount.map(|(_, from)| from);
-        let answer = self.client.transport().call(&self.ctx, &mut self.client.budget(), &call).await;
+        let answer = self.client.transport().call(&self.ctx, budget, &call).await;
         let answer = match answer {
             // Without a right to read the other repository there is still the plain way.
             Err(e) if mount.is_some() && matches!(e.code(), Code::Denied | Code::Unauthenticated) => {
-                return Box::pin(self.start(None)).await;
+                return Box::pin(self.start(None, budget)).await;
             }
             other => other?,
         };
         match answer.status() {
             StatusCode::CREATED if mount.is_some() => Ok(None),
             StatusCode::ACCEPTED => self.client.transport().resolve_location(&answer).map(Some),
-            _ if mount.is_some() => Box::pin(self.start(None)).await,
+            _ if mount.is_some() => Box::pin(self.start(None, budget)).await,
             _ => Err(answer.into_error().await),
         }
     }
@@ -171,7 +177,8 @@ impl Uploader {
                 .header(CONTENT_TYPE, "application/octet-stream")?
                 .header(CONTENT_RANGE, format!("{at}-{}", at + len - 1))?
                 .body(Body::Stream { len, open: opener });
-            let answer = self.once(&call).await.and_then_status(&[StatusCode::ACCEPTED, StatusCode::NO_CONTENT]).await?;
+            let answer =
+                self.once(&call).await.and_then_status(&[StatusCode::ACCEPTED, StatusCode::NO_CONTENT]).await?;
             location = self.client.transport().resolve_location(&answer)?;
             at += len;
         }
@@ -179,10 +186,10 @@ impl Uploader {
     }
 
     /// Whether the blob is in the repository. Registries that know no HEAD are taken at "no".
-    pub(crate) async fn exists(&self, digest: &Digest) -> Result<bool> {
+    async fn exists(&self, digest: &Digest, budget: &mut Budget) -> Result<bool> {
         let path = format!("blobs/{digest}");
         let call = Call { actions: "pull,push", ..Call::new(Method::HEAD, &self.repository, &path) };
-        let answer = self.client.transport().call(&self.ctx, &mut self.client.budget(), &call).await?;
+        let answer = self.client.transport().call(&self.ctx, budget, &call).await?;
         match answer.status() {
             StatusCode::OK => Ok(true),
             s if s.is_client_error() => Ok(false),
@@ -192,8 +199,7 @@ impl Uploader {
 
     /// One try: what to do after a failure depends on the session, which the transport does not know.
     async fn once(&self, call: &Call<'_>) -> Result<Response> {
-        let mut budget = crate::transport::Budget::new(1, Duration::from_millis(100));
-        self.client.transport().call(&self.ctx, &mut budget, call).await
+        self.client.transport().call(&self.ctx, &mut one_try(), call).await
     }
 
     /// Tells the registry that nobody will go on with a session; in the background, and only as a courtesy.
@@ -201,13 +207,13 @@ impl Uploader {
         let this = self.clone();
         self.client.place().engine.handle().spawn(async move {
             let call = Call::at(Method::DELETE, &this.repository, session);
-            let _ = tokio::time::timeout(Duration::from_secs(5), this.once(&call)).await;
+            let _ = tokio::time::timeout(ABANDON, this.once(&call)).await;
         });
     }
 
     /// Opens an upload for a blob that is still being made.
     pub(crate) async fn stream(&self) -> Result<StreamingUpload> {
-        let session = self.start(None).await?;
+        let session = self.start(None, &mut self.client.budget()).await?;
         let session = session.ok_or_else(|| Error::new(Code::Protocol, "the registry mounted nothing we asked for"))?;
         let (tx, chunks) = channel(QUEUE);
         let (this, url) = (self.clone(), session.clone());
@@ -215,7 +221,8 @@ impl Uploader {
             let call = Call::at(Method::PATCH, &this.repository, url)
                 .header(CONTENT_TYPE, "application/octet-stream")?
                 .body(Body::Once(Mutex::new(Some(chunks))));
-            let answer = this.once(&call).await.and_then_status(&[StatusCode::ACCEPTED, StatusCode::NO_CONTENT]).await?;
+            let answer =
+                this.once(&call).await.and_then_status(&[StatusCode::ACCEPTED, StatusCode::NO_CONTENT]).await?;
             this.client.transport().resolve_location(&answer)
         });
         Ok(StreamingUpload { uploader: self.clone(), session, chunks: Some(tx), patch: Some(patch) })
@@ -249,9 +256,9 @@ impl StreamingUpload {
         url.query_pairs_mut().append_pair("digest", blob.digest.as_str());
         let up = self.uploader.clone();
         let call = Call::at(Method::PUT, &up.repository, url);
-        let put = up.client.transport().call(&up.ctx, &mut up.client.budget(), &call).await;
+        let put = up.once(&call).await;
         if let Err(e) = put.and_then_status(&[StatusCode::CREATED, StatusCode::NO_CONTENT]).await
-            && !up.exists(&blob.digest).await.unwrap_or(false)
+            && !up.exists(&blob.digest, &mut one_try()).await.unwrap_or(false)
         {
             return Err(e);
         }
@@ -272,7 +279,9 @@ impl BlobOut for StreamingUpload {
                 // The request ended before the blob did: what it says is the reason.
                 false => Err(match self.patched().await {
                     Err(e) => e,
-                    Ok(_) => Error::new(Code::Protocol, "the registry ended the upload early").retry_after(Duration::ZERO),
+                    Ok(_) => {
+                        Error::new(Code::Protocol, "the registry ended the upload early").retry_after(Duration::ZERO)
+                    }
                 }),
             }
         }
@@ -295,6 +304,11 @@ impl Drop for StreamingUpload {
     }
 }
 
+/// For requests that belong to something larger, which has tries of its own.
+fn one_try() -> Budget {
+    Budget::new(1, Duration::ZERO)
+}
+
 /// Turns every status but the expected ones into the error it reports.
 trait ExpectStatus {
     async fn and_then_status(self, expected: &[StatusCode]) -> Result<Response>;
@@ -312,7 +326,9 @@ impl ExpectStatus for Result<Response> {
 /// Puts a manifest under a tag or digest.
 pub(crate) async fn put_manifest(up: &Uploader, identifier: &str, media_type: &str, bytes: Bytes) -> Result<()> {
     let path = format!("manifests/{identifier}");
-    let call = Call::new(Method::PUT, &up.repository, &path).header(CONTENT_TYPE, media_type)?.body(Body::Bytes(bytes.clone()));
+    let call = Call::new(Method::PUT, &up.repository, &path)
+        .header(CONTENT_TYPE, media_type)?
+        .body(Body::Bytes(bytes.clone()));
     let answer = up.client.transport().call(&up.ctx, &mut up.client.budget(), &call).await;
     let answer = answer.and_then_status(&[StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED]).await?;
     let digest = HeaderName::from_static("docker-content-digest");

@@ -105,8 +105,9 @@ impl Sender {
         self.put(Ok(None)).await
     }
     /// Ends the stream with this error.
+    #[cfg(test)]
     pub(crate) async fn fail(self, error: Error) {
-        let _ = self.put(Err(error)).await; // whoever stopped reading needs no reason
+        let _ = self.put(Err(error)).await;
     }
     /// Puts the chunk in if there is room now, else gives it back.
     pub(crate) fn try_send(&self, chunk: Bytes) -> Option<Bytes> {

@@ -110,6 +110,7 @@ impl Decoder {
     }
 
     /// The next at most `limit` bytes. None, if all of `input` is used and more of it is needed.
+    #[cfg(test)]
     pub(crate) fn step(&mut self, input: &mut Bytes, limit: usize) -> Result<Bytes> {
         let mut out = Vec::new();
         out.reserve_exact(limit);

@@ -58,7 +58,9 @@ pub(crate) async fn encode(
     };
     let read = Arc::new(AtomicU64::new(0));
     let count = read.clone();
-    let chunks = chunks.inspect(move |chunk| drop(count.fetch_add(chunk.len() as u64, Relaxed)));
+    let chunks = chunks.inspect(move |chunk| {
+        count.fetch_add(chunk.len() as u64, Relaxed);
+    });
     let progress = move || progress(read.load(Relaxed));
 
     let mut blocks = Blocks::new(chunks);
@@ -297,7 +299,8 @@ async fn send(tx: &mpsc::Sender<Piece>, piece: Piece) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BLOCK, Decoder, TarEntries};
+    use super::super::codec::Decoder;
+    use super::super::{BLOCK, TarEntries};
     use super::*;
     use bytes::BytesMut;
     use futures_util::{FutureExt, stream};

@@ -28,14 +28,13 @@ mod zstd;
 
 pub(crate) use body::{Blocks, Chunks, Sender, channel};
 pub use codec::{Compression, CompressionOptions};
-pub(crate) use codec::{Decoder, sniff};
 pub(crate) use encode::{BlobOut, Encoded, Input, encode};
 pub(crate) use file::{read_all, read_file};
 pub(crate) use hash::{Hashing, verified, verified_from};
 pub(crate) use inflate::{Limits, decompressed};
 pub(crate) use spool::{Spool, SpoolBlob};
 pub(crate) use stats::Stats;
-pub(crate) use tar::{DirTar, TarEntries, TarReader};
+pub(crate) use tar::{DirTar, TarEntries};
 
 /// What one job handles: large enough that starting it costs nothing, small enough that nobody waits for it. It is
 /// also the block of the parallel gzip writer, so that changing it changes the digests of new layers.

@@ -93,6 +93,7 @@ impl BlobOut for Spool {
 }
 
 impl SpoolBlob {
+    #[cfg(test)]
     pub(crate) fn size(&self) -> u64 {
         self.size
     }

@@ -24,7 +24,10 @@ const CLIENT_ID: &str = "parbuckle";
 
 /// The tokens of a client, by registry and scopes.
 #[derive(Default)]
-pub(crate) struct Tokens(Mutex<HashMap<(String, Vec<String>), Arc<tokio::sync::Mutex<Option<Token>>>>>);
+pub(crate) struct Tokens(Mutex<HashMap<(String, Vec<String>), Slot>>);
+
+/// Locked while a token is fetched, so that all who wait for the same share one fetch.
+type Slot = Arc<tokio::sync::Mutex<Option<Token>>>;
 
 #[derive(Clone)]
 struct Token {
@@ -33,7 +36,7 @@ struct Token {
 }
 
 impl Tokens {
-    fn slot(&self, registry: &str, scopes: &[String]) -> Arc<tokio::sync::Mutex<Option<Token>>> {
+    fn slot(&self, registry: &str, scopes: &[String]) -> Slot {
         lock(&self.0).entry((registry.to_owned(), scopes.to_owned())).or_default().clone()
     }
     /// Drops the token that a call would use; whether it can be fetched anew.
@@ -79,7 +82,10 @@ pub(crate) fn refused(transport: &Transport, call: &Call<'_>, challenge: &Challe
     let (code, text) = match (&known, challenge) {
         (Credential::None, _) => {
             let hint = transport.settings.keychain.hint(repository).unwrap_or_default();
-            (Code::Unauthenticated, format!("{} wants credentials, and there are none for it{hint}", repository.registry()))
+            (
+                Code::Unauthenticated,
+                format!("{} wants credentials, and there are none for it{hint}", repository.registry()),
+            )
         }
         (_, Challenge::Basic) | (Credential::Bearer(_), _) => {
             (Code::Unauthenticated, format!("{} refused the credentials", repository.registry()))
@@ -121,40 +127,24 @@ async fn fetch(
         return Err(Error::new(Code::Protocol, "the challenge's realm is not a URL").subject(registry));
     }
     let url = guard::resolve(&base, realm, host.class())?;
-    let mut budget = transport.settings.budget();
-    let answer = loop {
-        let outcome = match credential {
-            Credential::Identity(refresh) => {
-                let form = form(service, scopes, &[("grant_type", "refresh_token"), ("refresh_token", refresh)]);
-                let answer = exchange(transport, host, registry, Method::POST, url.clone(), None, Some(form)).await;
-                match answer {
-                    // Services without OAuth2 answer 404 (as the reference found out); ask them the older way.
-                    Ok(a) if a.status() == StatusCode::NOT_FOUND => {
-                        let header = basic("<token>", refresh)?;
-                        get(transport, host, registry, &url, service, scopes, Some(header)).await
-                    }
-                    other => other,
+    // One try: a failure that another may heal is the failure of the call that wants the token, which has several.
+    let answer = match credential {
+        Credential::Identity(refresh) => {
+            let form = form(service, scopes, &[("grant_type", "refresh_token"), ("refresh_token", refresh)]);
+            let answer = exchange(transport, host, registry, Method::POST, url.clone(), None, Some(form)).await?;
+            match answer.status() {
+                // Services without OAuth2 answer 404 (as the reference found out); ask them the older way.
+                StatusCode::NOT_FOUND => {
+                    let header = basic("<token>", refresh)?;
+                    get(transport, host, registry, &url, service, scopes, Some(header)).await?
                 }
+                _ => answer,
             }
-            Credential::Basic(user, password) => {
-                get(transport, host, registry, &url, service, scopes, Some(basic(user, password)?)).await
-            }
-            _ => get(transport, host, registry, &url, service, scopes, None).await,
-        };
-        let failure = match outcome {
-            Ok(answer) if super::retry::is_worth_it(answer.status()) => {
-                let asked = super::retry::asked_delay(answer.headers());
-                let error = answer.into_error().await;
-                if let Some(delay) = asked {
-                    budget.check_asked(delay, &error)?;
-                }
-                error
-            }
-            Ok(answer) => break answer,
-            Err(e) if e.get_retry_after().is_none() => return Err(e),
-            Err(e) => e,
-        };
-        tokio::time::sleep(budget.spend(failure)?).await;
+        }
+        Credential::Basic(user, password) => {
+            get(transport, host, registry, &url, service, scopes, Some(basic(user, password)?)).await?
+        }
+        _ => get(transport, host, registry, &url, service, scopes, None).await?,
     };
     if !answer.status().is_success() {
         return Err(refused_by_service(registry, credential, answer).await);
@@ -174,8 +164,8 @@ async fn get(
     let mut url = realm.clone();
     {
         let mut query = url.query_pairs_mut();
-        service.into_iter().for_each(|s| drop(query.append_pair("service", s)));
-        scopes.iter().for_each(|s| drop(query.append_pair("scope", s)));
+        query.extend_pairs(service.map(|s| ("service", s)));
+        query.extend_pairs(scopes.iter().map(|s| ("scope", s)));
     }
     exchange(transport, host, registry, Method::GET, url, authorization, None).await
 }
@@ -183,8 +173,8 @@ async fn get(
 fn form(service: Option<&str>, scopes: &[String], more: &[(&str, &str)]) -> String {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     form.append_pair("client_id", CLIENT_ID).append_pair("scope", &scopes.join(" "));
-    service.into_iter().for_each(|s| drop(form.append_pair("service", s)));
-    more.iter().for_each(|(k, v)| drop(form.append_pair(k, v)));
+    form.extend_pairs(service.map(|s| ("service", s)));
+    form.extend_pairs(more);
     form.finish()
 }
 
@@ -227,11 +217,18 @@ async fn refused_by_service(registry: &str, credential: &Credential, answer: Res
     let known = !matches!(credential, Credential::None);
     let (code, text) = match (status, known) {
         (StatusCode::UNAUTHORIZED, true) => (Code::Unauthenticated, "its token service refused the credentials"),
-        (StatusCode::UNAUTHORIZED, false) => (Code::Unauthenticated, "its token service wants credentials, and there are none"),
+        (StatusCode::UNAUTHORIZED, false) => {
+            (Code::Unauthenticated, "its token service wants credentials, and there are none")
+        }
         (StatusCode::FORBIDDEN, _) => (Code::Denied, "its token service doesn't allow this"),
         _ => (cause.code(), "its token service failed"),
     };
-    Error::new(code, text).subject(registry).http_status(status.as_u16()).cause(cause)
+    let error = Error::new(code, text).subject(registry).http_status(status.as_u16());
+    let error = match cause.get_retry_after() {
+        Some(after) => error.retry_after(after),
+        None => error,
+    };
+    error.cause(cause)
 }
 
 async fn read_token(answer: Response) -> Result<Token> {

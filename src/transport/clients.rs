@@ -18,6 +18,7 @@ pub(crate) struct Clients {
     guarded: [OnceCell<reqwest::Client>; 3],
     tls: OnceCell<rustls::ClientConfig>,
     extra_roots: Vec<CertificateDer<'static>>,
+    proxies: Vec<reqwest::Proxy>,
     connect: Duration,
 }
 
@@ -41,6 +42,7 @@ impl Clients {
             guarded: std::array::from_fn(|_| OnceCell::new()),
             tls: OnceCell::new(),
             extra_roots,
+            proxies: settings.proxies.clone(),
             connect: settings.connect,
         })
     }
@@ -49,7 +51,7 @@ impl Clients {
     pub(crate) fn get(&self, scheme: &str, led_by: Option<Class>) -> Result<&reqwest::Client> {
         match (led_by, scheme) {
             (Some(class), _) => self.guarded[class as usize].get_or_try_init(|| {
-                build(self.tls()?.clone(), self.connect, |b| b.dns_resolver(Arc::new(GuardedResolver(class))))
+                self.build(self.tls()?.clone(), |b| b.dns_resolver(Arc::new(GuardedResolver(class))))
             }),
             (None, "http") => self.plain.get_or_try_init(|| {
                 let nobody = rustls::ClientConfig::builder_with_provider(provider())
@@ -57,16 +59,17 @@ impl Clients {
                     .map_err(tls_error)?
                     .with_root_certificates(rustls::RootCertStore::empty())
                     .with_no_client_auth();
-                build(nobody, self.connect, |b| b)
+                self.build(nobody, |b| b)
             }),
-            (None, _) => self.secure.get_or_try_init(|| build(self.tls()?.clone(), self.connect, |b| b)),
+            (None, _) => self.secure.get_or_try_init(|| self.build(self.tls()?.clone(), |b| b)),
         }
     }
 
     fn tls(&self) -> Result<&rustls::ClientConfig> {
         self.tls.get_or_try_init(|| {
             let roots = self.extra_roots.iter().cloned();
-            let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(roots, provider()).map_err(tls_error)?;
+            let verifier =
+                rustls_platform_verifier::Verifier::new_with_extra_roots(roots, provider()).map_err(tls_error)?;
             Ok(rustls::ClientConfig::builder_with_provider(provider())
                 .with_safe_default_protocol_versions()
                 .map_err(tls_error)?
@@ -75,26 +78,28 @@ impl Clients {
                 .with_no_client_auth())
         })
     }
+
+    fn build(
+        &self,
+        tls: rustls::ClientConfig,
+        more: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<reqwest::Client> {
+        let builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .http1_only()
+            .redirect(reqwest::redirect::Policy::none()) // ours: each hop is checked
+            .retry(reqwest::retry::never())
+            .connect_timeout(self.connect)
+            .pool_max_idle_per_host(16)
+            .tcp_nodelay(true)
+            .no_proxy(); // reqwest would read the environment here and now, on a thread beside the host's
+        let builder = self.proxies.iter().fold(builder, |b, proxy| b.proxy(proxy.clone()));
+        more(builder).build().map_err(|e| Error::new(Code::Internal, format!("making the HTTP client: {e}")))
+    }
 }
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
-}
-
-fn build(
-    tls: rustls::ClientConfig,
-    connect: Duration,
-    more: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-) -> Result<reqwest::Client> {
-    let builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .http1_only()
-        .redirect(reqwest::redirect::Policy::none()) // ours: each hop is checked
-        .retry(reqwest::retry::never())
-        .connect_timeout(connect)
-        .pool_max_idle_per_host(16)
-        .tcp_nodelay(true);
-    more(builder).build().map_err(|e| Error::new(Code::Internal, format!("making the HTTP client: {e}")))
 }
 
 fn tls_error(e: rustls::Error) -> Error {

@@ -192,7 +192,9 @@ mod tests {
     #[test]
     fn where_a_registry_may_lead() {
         let ip = |s: &str| s.parse::<IpAddr>().unwrap();
-        for never in ["169.254.169.254", "0.0.0.0", "fe80::1", "::", "::ffff:169.254.169.254", "fd00:ec2::254", "224.0.0.1"] {
+        for never in
+            ["169.254.169.254", "0.0.0.0", "fe80::1", "::", "::ffff:169.254.169.254", "fd00:ec2::254", "224.0.0.1"]
+        {
             assert!(!may_lead(Class::Loopback, ip(never)), "{never}");
         }
         assert!(!may_lead(Class::Public, ip("127.0.0.1")));
@@ -209,7 +211,9 @@ mod tests {
         let ok = |t: &str| resolve(&base, t, Class::Public).unwrap().to_string();
         assert_eq!(ok("/v2/x?state=a%20b"), "https://r.example/v2/x?state=a%20b");
         assert_eq!(ok("https://storage.example/y"), "https://storage.example/y");
-        for bad in ["http://r.example/v2/x", "https://127.0.0.1/x", "https://u:p@other.example/", "ftp://x/", "https://[::1]/"] {
+        for bad in
+            ["http://r.example/v2/x", "https://127.0.0.1/x", "https://u:p@other.example/", "ftp://x/", "https://[::1]/"]
+        {
             assert!(resolve(&base, bad, Class::Public).is_err(), "{bad}");
         }
     }

@@ -6,6 +6,7 @@
 mod bearer;
 mod challenge;
 mod clients;
+mod gate;
 mod guard;
 mod redact;
 mod response;
@@ -15,7 +16,7 @@ mod settings;
 pub(crate) use redact::redacted;
 pub(crate) use response::Response;
 pub(crate) use retry::Budget;
-pub(crate) use settings::Settings;
+pub(crate) use settings::{Settings, proxies_from_environment};
 
 use crate::context::{Context, Event, lock};
 use crate::error::{Code, Error, Result, invalid};
@@ -31,7 +32,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATI
 use http::{Method, StatusCode};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use url::Url;
 
 /// Redirects that are followed for one request.
@@ -62,7 +63,10 @@ pub(crate) enum Target<'a> {
 pub(crate) enum Body {
     Empty,
     Bytes(Bytes),
-    Stream { len: u64, open: Opener },
+    Stream {
+        len: u64,
+        open: Opener,
+    },
     /// Of unknown length and from a source that can't be read again by us.
     Once(Mutex<Option<Chunks>>),
 }
@@ -87,7 +91,8 @@ impl<'a> Call<'a> {
     }
     pub(crate) fn header(mut self, name: http::HeaderName, value: impl AsRef<str>) -> Result<Call<'a>> {
         let text = value.as_ref();
-        let value = HeaderValue::from_str(text).map_err(|_| invalid(format!("{name}: a value with control characters")))?;
+        let value =
+            HeaderValue::from_str(text).map_err(|_| invalid(format!("{name}: a value with control characters")))?;
         self.headers.insert(name, value);
         Ok(self)
     }
@@ -112,6 +117,7 @@ pub(crate) struct Host {
     scheme: Mutex<Option<Scheme>>,
     class: Mutex<Option<Class>>,
     challenge: Mutex<Option<Challenge>>,
+    gates: gate::Gates,
     /// Until then nobody asks this registry anything: it said so (429, 503).
     hold: Mutex<Option<Instant>>,
 }
@@ -124,10 +130,6 @@ impl Transport {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
-    }
-
-    pub(crate) fn stats(&self) -> &Arc<Stats> {
-        &self.stats
     }
 
     /// Sends a call and returns the answer, whatever its status, once it is neither a challenge nor a redirect nor a
@@ -159,14 +161,23 @@ impl Transport {
                         let delay = budget.check_asked(delay, &error)?;
                         host.hold_for(delay);
                     }
-                    if status == StatusCode::TOO_MANY_REQUESTS && delay.is_none() {
-                        host.hold_for(budget.next_delay());
+                    if status == StatusCode::TOO_MANY_REQUESTS {
+                        host.gates.halve();
+                        if delay.is_none() {
+                            host.hold_for(budget.next_delay());
+                        }
                     }
                     error
                 }
                 Ok(answer) => return Ok(answer),
-                Err(e) if e.get_retry_after().is_none() => return Err(e),
-                Err(e) => e,
+                Err(e) => match e.get_retry_after() {
+                    None => return Err(e),
+                    Some(Duration::ZERO) => e,
+                    Some(asked) => {
+                        budget.check_asked(asked, &e)?;
+                        e
+                    }
+                },
             };
             if !call.body.can_be_sent_again() {
                 return Err(failure);
@@ -182,6 +193,11 @@ impl Transport {
             });
             tokio::time::sleep(delay).await;
         }
+    }
+
+    /// A place among the blobs that move to or from this registry.
+    pub(crate) async fn transfer(&self, registry: &str, size: u64) -> gate::Place {
+        self.host(registry).gates.enter(size).await
     }
 
     /// Resolves a `Location` that a registry gave for an upload, under the same rules as a redirect.
@@ -241,11 +257,13 @@ impl Transport {
                     }
                     return Box::pin(self.send(host, call, with_credentials)).await;
                 }
-                // Somebody may listen there who speaks the other scheme; what to report is the better of the two.
-                Err(e) => match &failure {
-                    Some(known) if e.code() == Code::Unavailable || known.code() == Code::Tls => {}
-                    _ => failure = Some(e),
-                },
+                // Who listens and does not answer is slow, not of the other scheme.
+                Err(e) if e.code() == Code::TimedOut => return Err(failure.unwrap_or(e)),
+                // A certificate that is not trusted tells more than what happened before.
+                Err(e) if e.code() == Code::Tls => failure = Some(e),
+                Err(e) => {
+                    failure.get_or_insert(e);
+                }
             }
         }
         Err(failure.unwrap_or_else(|| Error::new(Code::Unavailable, "no answer").subject(registry)))
@@ -274,9 +292,8 @@ impl Transport {
             let mut request = reqwest::Request::new(call.method.clone(), url.clone());
             let activity = Arc::new(response::Activity::new());
             if let Some((len, body)) = self.open_body(&call.body, &activity).await? {
-                match len {
-                    Some(len) => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(len))),
-                    None => {}
+                if let Some(len) = len {
+                    headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
                 }
                 *request.body_mut() = Some(body);
             } else if !matches!(call.method, Method::GET | Method::HEAD) {
@@ -288,7 +305,11 @@ impl Transport {
             let answer = response::await_headers(client.execute(request), idle, &activity).await;
             let answer = answer.map_err(|e| response::network_error(e, &url, None))?;
             let answer = answer.map_err(|e| response::network_error(e, &url, activity.failure()))?;
-            if own && let Some(address) = answer.remote_addr() {
+            // Behind a proxy this is the proxy's address, which says nothing of the registry.
+            if own
+                && self.settings.proxies.is_empty()
+                && let Some(address) = answer.remote_addr()
+            {
                 *lock(&host.class) = Some(Class::of(address.ip()));
             }
             let answer = Response::new(answer, registry, own, &self.settings, self.stats.clone());

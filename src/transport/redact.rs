@@ -3,7 +3,8 @@
 use url::Url;
 
 /// Query parameters whose values say nothing secret; all other values are hidden.
-const OPEN: [&str; 9] = ["scope", "service", "mount", "from", "digest", "n", "last", "artifactType", "digest-algorithm"];
+const OPEN: [&str; 9] =
+    ["scope", "service", "mount", "from", "digest", "n", "last", "artifactType", "digest-algorithm"];
 
 /// The URL with everything secret replaced by `REDACTED`.
 pub(crate) fn redacted(url: &Url) -> String {

@@ -6,8 +6,8 @@ use crate::stream::{Chunks, Stats};
 use crate::transport::redact::redacted;
 use crate::transport::settings::{Settings, limits};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
 use futures_util::Stream;
+use http::{HeaderMap, StatusCode};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -75,7 +75,8 @@ impl Response {
     /// The whole body, if it is no larger than `limit`.
     pub(crate) async fn bytes(self, limit: u64, what: &str) -> Result<Bytes> {
         let url = redacted(self.url());
-        let too_large = || Error::new(Code::LimitExceeded, format!("{what} is larger than {limit} bytes")).subject(&url);
+        let too_large =
+            || Error::new(Code::LimitExceeded, format!("{what} is larger than {limit} bytes")).subject(&url);
         if self.content_length().is_some_and(|n| n > limit) {
             return Err(too_large());
         }
@@ -240,7 +241,12 @@ pub(crate) async fn await_headers<T, E>(
 pub(crate) struct Stalled;
 
 /// A request body that tells of its activity, counts what leaves and knows its length.
-pub(crate) fn upload_body(chunks: Chunks, activity: Arc<Activity>, stats: Arc<Stats>, len: Option<u64>) -> reqwest::Body {
+pub(crate) fn upload_body(
+    chunks: Chunks,
+    activity: Arc<Activity>,
+    stats: Arc<Stats>,
+    len: Option<u64>,
+) -> reqwest::Body {
     reqwest::Body::wrap(Upload { chunks: Mutex::new(chunks), activity, stats, left: len })
 }
 
@@ -304,30 +310,37 @@ impl NetworkFailure for reqwest::Error {
         if let Some(own) = body {
             return own; // the host's stream failed, or the file: not the network
         }
-        let mut deepest: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(&self);
+        let mut at: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(&self);
         let mut os_code = None;
         let mut text = String::new();
-        let (mut tls, mut own, mut refused) = (false, None, false);
-        while let Some(e) = deepest {
+        let (mut tls, mut own, mut refused, mut foreign) = (false, None, false, false);
+        while let Some(e) = at {
             text = e.to_string();
-            if let Some(io) = e.downcast_ref::<std::io::Error>() {
-                os_code = os_code.or(io.raw_os_error());
-                refused |= io.kind() == std::io::ErrorKind::ConnectionRefused;
-                if let Some(inner) = io.get_ref() {
-                    tls |= inner.downcast_ref::<rustls::Error>().is_some();
-                }
+            if let Some(e) = e.downcast_ref::<rustls::Error>() {
+                tls = true;
+                foreign = matches!(e, rustls::Error::InvalidMessage(_));
             }
-            tls |= e.downcast_ref::<rustls::Error>().is_some();
+            foreign |= e.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
             own = own.or_else(|| e.downcast_ref::<Error>().cloned());
-            deepest = e.source();
+            at = match e.downcast_ref::<std::io::Error>() {
+                Some(io) => {
+                    os_code = os_code.or(io.raw_os_error());
+                    refused |= io.kind() == std::io::ErrorKind::ConnectionRefused;
+                    io.get_ref().map(|inner| inner as _) // what it wraps is not among its sources
+                }
+                None => e.source(),
+            };
         }
         if let Some(own) = own {
             return own.or_subject(redacted(url));
         }
         let host = url.host_str().unwrap_or_default();
         let error = match () {
+            () if foreign => Error::new(Code::Protocol, format!("{host} does not speak {}: {text}", url.scheme())),
             () if tls => Error::new(Code::Tls, format!("no trusted connection to {host}: {text}")),
-            () if self.is_timeout() && self.is_connect() => Error::new(Code::TimedOut, format!("no connection to {host} in time")),
+            () if self.is_timeout() && self.is_connect() => {
+                Error::new(Code::TimedOut, format!("no connection to {host} in time"))
+            }
             () if refused => Error::new(Code::Unavailable, format!("{host} refused the connection")),
             () if self.is_connect() => Error::new(Code::Unavailable, format!("no connection to {host}: {text}")),
             () => Error::new(Code::Unavailable, format!("the connection to {host} broke: {text}"))

@@ -1,12 +1,12 @@
 //! When to try again, and when to stop.
 //!
-//! Five tries with exponential back-off and jitter, within one time budget for the whole operation. A registry that
+//! Five tries with exponential back-off and jitter, within one time budget for each request or blob. A registry that
 //! names a delay (`Retry-After`, RFC 9110 section 10.2.3, seconds or a date) gets it, up to a minute; a longer one is
 //! an error that says so.
 
 use crate::error::{Error, Result};
-use http::header::{HeaderMap, RETRY_AFTER};
 use http::StatusCode;
+use http::header::{HeaderMap, RETRY_AFTER};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The longest delay that a registry can impose.

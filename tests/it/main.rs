@@ -1,5 +1,15 @@
 //! The integration tests, in one program.
 
+mod client;
+mod crash;
 mod golden_mutate;
 mod header;
 mod oci_properties;
+mod server_auth;
+mod server_discovery;
+mod server_faults;
+mod server_life;
+mod server_pull;
+mod server_push;
+mod spec;
+mod support;

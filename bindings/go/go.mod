@@ -1,0 +1,3 @@
+module parbuckle.example/go
+
+go 1.24

@@ -1,0 +1,94 @@
+//! `parb append`.
+
+use super::Global;
+use parbuckle::{
+    Code, Context, Error, Format, HostStream, Image, ImageBuilder, Layer, Options, Reference, Result, SinkHandle, Task,
+};
+use std::io::Read;
+use std::path::Path;
+
+/// Layers that are made at once; each keeps all cores busy by itself where it has to be compressed.
+const AT_ONCE: usize = 4;
+
+/// Put layers on top of an image, and push it
+#[derive(clap::Args)]
+pub(super) struct Append {
+    /// The image to append to; without it, an empty one
+    #[arg(short, long)]
+    base: Option<String>,
+    /// Where the new image goes
+    #[arg(short = 't', long = "new_tag", value_name = "IMAGE")]
+    new_tag: String,
+    /// A layer: a tar (plain, gzip or zstd), a directory, or '-' for standard input; may be repeated or a comma-list
+    #[arg(short = 'f', long = "new_layer", value_name = "PATH", value_delimiter = ',', required = true)]
+    new_layers: Vec<String>,
+    /// Annotate the image with its base
+    #[arg(long)]
+    set_base_image_annotations: bool,
+    /// Without a base, start from an empty OCI image instead of Docker's
+    #[arg(long, conflicts_with = "base")]
+    oci_empty_base: bool,
+}
+
+impl Append {
+    pub(super) fn run(self, global: &Global, ctx: &Context) -> Result<()> {
+        let client = global.client()?;
+        let target = Reference::parse(&self.new_tag)?;
+        let base = match &self.base {
+            Some(base) => {
+                Some((Reference::parse(base)?, client.pull(&Reference::parse(base)?, &global.reading(), ctx).wait()?))
+            }
+            None => None,
+        };
+        if let Some((name, base)) = &base {
+            refuse_windows(name, base, ctx)?;
+        } else {
+            eprintln!("base unspecified, using empty image");
+        }
+        let into = Options::new().sink(&SinkHandle::repository(&client, &target));
+        let mut builder = base.as_ref().map_or_else(ImageBuilder::from_scratch, |(_, base)| ImageBuilder::new(base));
+        for some in self.new_layers.chunks(AT_ONCE) {
+            let started: Vec<_> = some.iter().map(|path| layer(path, &into, ctx)).collect();
+            for layer in started {
+                builder.add_layer(&layer.wait()?);
+            }
+        }
+        if let (true, Some((name, base))) = (self.set_base_image_annotations, &base) {
+            builder.set_annotation("org.opencontainers.image.base.digest", Some(base.digest().as_str()))?;
+            if name.digest().is_none() {
+                builder.set_annotation("org.opencontainers.image.base.name", Some(&name.to_string()))?;
+            }
+        }
+        let format = if self.oci_empty_base { Format::Oci } else { Format::Docker };
+        let options = if base.is_some() { Options::new() } else { Options::new().format(format) };
+        let made = builder.build(&options, ctx).wait()?;
+        client.push(&target, &made, &global.pushing(), ctx).wait()?;
+        super::print_pushed(&target, made.digest());
+        Ok(())
+    }
+}
+
+fn layer(path: &str, into: &Options, ctx: &Context) -> Task<Layer> {
+    match Path::new(path) {
+        _ if path == "-" => Layer::from_stream(Box::new(Stdin), into, ctx),
+        path if path.is_dir() => Layer::from_dir(path, into, ctx),
+        path => Layer::from_file(path, into, ctx),
+    }
+}
+
+/// Layers of Windows images want their files below `Files/`, which nothing here makes yet.
+fn refuse_windows(name: &Reference, base: &Image, ctx: &Context) -> Result<()> {
+    let config = base.config(ctx).wait()?;
+    match config.platform().is_some_and(|p| p.os == "windows") {
+        true => Err(Error::new(Code::Unsupported, "this version does not append to Windows images").subject(name)),
+        false => Ok(()),
+    }
+}
+
+struct Stdin;
+
+impl HostStream for Stdin {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        std::io::stdin().read(buf).map_err(|e| Error::io("reading", "standard input", &e))
+    }
+}

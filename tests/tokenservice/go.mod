@@ -1,0 +1,3 @@
+module parbuckle.example/tests/tokenservice
+
+go 1.24
