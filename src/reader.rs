@@ -2,23 +2,29 @@
 
 use crate::context::Context;
 use crate::engine::Task;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::source::Home;
 use crate::stream::Chunks;
 use bytes::{Buf, Bytes};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
-/// A stream of verified bytes. Its end is only reached when every byte before it was right.
+/// A stream of verified bytes. Its end is only reached when every byte before it was right: after a failure there is
+/// nothing but that failure.
 pub struct Reader {
     home: Home,
-    chunks: Arc<Mutex<Chunks>>,
+    feed: Arc<Mutex<Feed>>,
     current: Bytes,
+}
+
+struct Feed {
+    chunks: Chunks,
+    failure: Option<Error>,
 }
 
 impl Reader {
     pub(crate) fn new(home: Home, chunks: Chunks) -> Reader {
-        Reader { home, chunks: Arc::new(Mutex::new(chunks)), current: Bytes::new() }
+        Reader { home, feed: Arc::new(Mutex::new(Feed { chunks, failure: None })), current: Bytes::new() }
     }
 
     /// The next piece, of whatever size it came; an empty one is the end. A cancelled call loses no bytes.
@@ -29,16 +35,8 @@ impl Reader {
         if !self.current.is_empty() {
             return Task::ready(Ok(std::mem::take(&mut self.current)));
         }
-        let chunks = self.chunks.clone();
-        self.home.spawn(ctx, |_| async move {
-            let mut chunks = chunks.lock().await;
-            while let Some(chunk) = chunks.next().await? {
-                if !chunk.is_empty() {
-                    return Ok(chunk);
-                }
-            }
-            Ok(Bytes::new())
-        })
+        let feed = self.feed.clone();
+        self.home.spawn(ctx, |_| async move { feed.lock().await.next().await })
     }
 
     /// Fills part of `buf`, waiting for at least one byte; 0 is the end (or an empty `buf`).
@@ -53,6 +51,24 @@ impl Reader {
         let n = buf.len().min(self.current.len());
         self.current.copy_to_slice(&mut buf[..n]);
         Ok(n)
+    }
+}
+
+impl Feed {
+    async fn next(&mut self) -> Result<Bytes> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone()); // the chunks themselves would end now, as if all had been well
+        }
+        loop {
+            match self.chunks.next().await {
+                Ok(Some(chunk)) if chunk.is_empty() => {}
+                Ok(chunk) => return Ok(chunk.unwrap_or_default()),
+                Err(e) => {
+                    self.failure = Some(e.clone());
+                    return Err(e);
+                }
+            }
+        }
     }
 }
 

@@ -195,6 +195,11 @@ fn other_bytes_than_named_are_never_given_on_as_right() {
     assert_eq!(e.code(), Code::DigestMismatch);
     assert!(e.to_string().contains(back.layers()[0].descriptor().digest.as_str()), "{e}");
     assert_eq!(back.config(&site.ctx).wait().unwrap_err().code(), Code::DigestMismatch);
+    let mut reader = back.layers()[0].open(&site.ctx).wait().unwrap();
+    let mut buf = vec![0; 1 << 20];
+    let ends = (0..100).map(|_| reader.read(&mut buf, &site.ctx)).skip_while(|read| read.is_ok());
+    let ends: Vec<_> = ends.take(3).map(|read| read.map_err(|e| e.code())).collect();
+    assert_eq!(ends, [Err(Code::DigestMismatch); 3], "whoever reads on finds no end behind the failure");
     site.push("a:2", &image).unwrap();
     assert_eq!(site.pull("a:2").unwrap_err().code(), Code::DigestMismatch);
     let pinned = format!("a@{}", image.digest());
