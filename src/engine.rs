@@ -108,12 +108,11 @@ impl Engine {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
+        if let Err(e) = self.check_pid().and_then(|()| ctx.check()) {
+            return Task::ready(Err(e));
+        }
         let ctx = ctx.child();
         let cell = Arc::new(TaskCell::default());
-        if let Err(e) = self.check_pid().and_then(|()| ctx.check()) {
-            cell.set(Err(e));
-            return Task { cell, ctx, started: false };
-        }
         let answer = Answer(cell.clone());
         let future = future(ctx.clone());
         let bounds = ctx.clone();
@@ -200,6 +199,10 @@ impl Drop for Engine {
     }
 }
 
+fn would_wait() -> Error {
+    Error::new(Code::InvalidState, "a call that waits, on a thread of parbuckle")
+}
+
 pub(crate) fn bug(panic: Box<dyn std::any::Any + Send>) -> Error {
     let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
     Error::new(Code::Internal, format!("bug in parbuckle: {}", text.unwrap_or("panic")))
@@ -276,6 +279,9 @@ impl<T> Task<T> {
     }
     /// Blocks until the outcome is there. On a thread of this library: `InvalidState`.
     pub fn wait(self) -> Result<T> {
+        if self.started && on_our_thread() {
+            return Err(would_wait()); // even if it happens to be done by now: who calls this is to learn of it at once
+        }
         self.wait_done(None)?;
         self.take()
     }
@@ -285,7 +291,7 @@ impl<T> Task<T> {
             return Ok(());
         }
         if on_our_thread() {
-            return Err(Error::new(Code::InvalidState, "a call that waits, on a thread of parbuckle"));
+            return Err(would_wait());
         }
         // The context has no condition variable of ours: look at it ten times as often as anybody promised.
         let slice = Duration::from_millis(20);

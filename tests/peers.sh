@@ -36,7 +36,7 @@ tar -C "$work" -cf "$work/random.tar" random
 "$parb" append --oci-empty-base -f "$work/plain.tar.gz" -f "$work/tree" -t "$registry/ours:oci" 2>/dev/null >/dev/null
 "$parb" append -b "$registry/ours:oci" -f - -t "$registry/ours:stream" < "$work/random.tar" >/dev/null
 for tag in docker oci stream; do
-    "$parb" mutate "$registry/ours:$tag" --set-platform linux/amd64 -e PATH=/bin,APP=1 -l 'a=<b>&c' --entrypoint /bin/sh,-c \
+    "$parb" mutate "$registry/ours:$tag" --set-platform linux/amd64 -e PATH=/bin -e APP=1 -l 'a=<b>&c' --entrypoint /bin/sh,-c \
         -u 1000 -w /work --exposed-ports 80/tcp,443 -a note=text >/dev/null
     check "skopeo inspect $tag" skopeo inspect --tls-verify=false "docker://$registry/ours:$tag"
     check "skopeo copy $tag" skopeo --insecure-policy copy -q --src-tls-verify=false "docker://$registry/ours:$tag" "dir:$work/dir-$tag"
@@ -64,7 +64,7 @@ mutations=(
     "--entrypoint /bin/app,--flag -u nobody"
     "--cmd run,fast -w /srv"
     "--exposed-ports 80/tcp,53/udp -a org.example=yes"
-    "--set-platform linux/arm64/v8 -e A=1,B=2,C=3x"
+    "--set-platform linux/arm64/v8 -e A=1,2 -e B=2 -e C=3x"
     "--append $work/plain.tar.gz -l layered=yes"
 )
 for base in ours:docker ours:oci ours:stream theirs:crane theirs:zstd; do

@@ -15,8 +15,8 @@ pub(super) struct Mutate {
     /// A label KEY=VALUE to set; may be repeated or a comma-list
     #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',')]
     label: Vec<String>,
-    /// A variable NAME=VALUE to set; may be repeated or a comma-list
-    #[arg(short, long, value_name = "NAME=VALUE", value_delimiter = ',')]
+    /// A variable NAME=VALUE to set; may be repeated (a comma belongs to the value)
+    #[arg(short, long, value_name = "NAME=VALUE")]
     env: Vec<String>,
     /// The new entry point, a comma-list; it clears the command. Empty: none
     #[arg(long, value_delimiter = ',')]

@@ -148,9 +148,9 @@ impl Client {
     ///
     /// Errors: `TimedOut`, `Cancelled` when `ctx` ended first; call again to wait on.
     pub fn close(&self, ctx: &Context) -> Result<()> {
+        self.0.place.engine.check_pid()?; // before anything that a thread of the parent may have locked
         self.0.closed.cancel();
         self.0.running.close();
-        self.0.place.engine.check_pid()?;
         if self.0.running.is_empty() {
             return Ok(());
         }
@@ -171,8 +171,8 @@ impl Client {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        if self.0.closed.is_cancelled() {
-            return Task::ready(Err(closed()));
+        if let Err(e) = self.0.place.engine.check_pid().and_then(|()| self.check_open()) {
+            return Task::ready(Err(e));
         }
         let token = self.0.closed.clone();
         let running = self.0.running.token();

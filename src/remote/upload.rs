@@ -6,6 +6,7 @@
 
 use crate::context::Context;
 use crate::digest::Digest;
+use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 use crate::name::Repository;
 use crate::oci::Descriptor;
@@ -19,15 +20,17 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderName};
 use http::{Method, StatusCode};
+use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use url::Url;
 
 /// From this size on a look whether the blob is there costs less than sending it.
 const WORTH_ASKING: u64 = 256 << 10;
 /// The pieces for registries (or proxies before them) that refuse a whole blob in one request.
 const PIECE: u64 = 8 << 20;
-/// How long the courtesy of giving a session up may take.
+/// How long the courtesy of giving a session up may take, and a request for one that nobody waits for any more.
 const ABANDON: Duration = Duration::from_secs(1);
 /// Chunks between whoever makes a blob and its request.
 const QUEUE: usize = 4;
@@ -98,12 +101,12 @@ impl Uploader {
         in_pieces: bool,
     ) -> Result<Outcome> {
         let mount = mount_from.map(|from| (&blob.digest, from));
-        let Some(session) = self.start(mount, &mut one_try()).await? else {
+        let Some(session) = self.start(mount, one_try()).await? else {
             return Ok(Outcome::Mounted);
         };
         let location = match in_pieces {
-            false => session.clone(),
-            true => self.patch_pieces(session.clone(), blob, open).await?,
+            false => session.url.clone(),
+            true => self.patch_pieces(session.url.clone(), blob, open).await?,
         };
         let mut url = location;
         url.query_pairs_mut().append_pair("digest", blob.digest.as_str());
@@ -113,11 +116,14 @@ impl Uploader {
             let opener: Opener = Arc::new(move || open(0));
             call = call.body(Body::Stream { len: blob.size, open: opener });
         }
-        // A PUT that failed has closed its session, or left it in a state nobody can tell: a new one is cheap.
+        // A PUT that failed has closed its session, or left it in a state nobody can tell: a new one is cheap, and this
+        // one is given up with its value.
         match self.once(&call).await.and_then_status(&[StatusCode::CREATED, StatusCode::NO_CONTENT]).await {
-            Ok(_) => Ok(Outcome::Uploaded),
+            Ok(_) => {
+                session.done();
+                Ok(Outcome::Uploaded)
+            }
             Err(e) => {
-                self.abandon(session);
                 // Half a body is what the registry saw when the connection broke under us: the bytes themselves are
                 // verified where they come from.
                 let broken = matches!(
@@ -130,8 +136,15 @@ impl Uploader {
     }
 
     /// Opens a session; `None` where the registry mounted the blob instead.
-    async fn start(&self, mount: Option<(&Digest, &Repository)>, budget: &mut Budget) -> Result<Option<Url>> {
-        let path = match mount {
+    async fn start(&self, mount: Option<(&Digest, &Repository)>, budget: Budget) -> Result<Option<Session>> {
+        let (this, mount) = (self.clone(), mount.map(|(digest, from)| (digest.clone(), from.clone())));
+        // Whoever asked may go away before the answer comes. The session that it names has to be given up then, too.
+        let engine = self.client.place().engine.clone();
+        Opening::new(&engine, async move { this.open(mount, budget).await }).await
+    }
+
+    async fn open(&self, mount: Option<(Digest, Repository)>, mut budget: Budget) -> Result<Option<Session>> {
+        let path = match &mount {
             None => "blobs/uploads/".to_owned(),
             Some((digest, from)) => {
                 let query = url::form_urlencoded::Serializer::new(String::new())
@@ -142,19 +155,22 @@ impl Uploader {
             }
         };
         let mut call = Call::new(Method::POST, &self.repository, &path);
-        call.also_pull = mount.map(|(_, from)| from);
-        let answer = self.client.transport().call(&self.ctx, budget, &call).await;
+        call.also_pull = mount.as_ref().map(|(_, from)| from);
+        let answer = self.client.transport().call(&self.ctx, &mut budget, &call).await;
         let answer = match answer {
             // Without a right to read the other repository there is still the plain way.
             Err(e) if mount.is_some() && matches!(e.code(), Code::Denied | Code::Unauthenticated) => {
-                return Box::pin(self.start(None, budget)).await;
+                return Box::pin(self.open(None, budget)).await;
             }
             other => other?,
         };
         match answer.status() {
             StatusCode::CREATED if mount.is_some() => Ok(None),
-            StatusCode::ACCEPTED => self.client.transport().resolve_location(&answer).map(Some),
-            _ if mount.is_some() => Box::pin(self.start(None, budget)).await,
+            StatusCode::ACCEPTED => {
+                let url = self.client.transport().resolve_location(&answer)?;
+                Ok(Some(Session { up: self.clone(), url, open: true }))
+            }
+            _ if mount.is_some() => Box::pin(self.open(None, budget)).await,
             _ => Err(answer.into_error().await),
         }
     }
@@ -202,21 +218,12 @@ impl Uploader {
         self.client.transport().call(&self.ctx, &mut one_try(), call).await
     }
 
-    /// Tells the registry that nobody will go on with a session; in the background, and only as a courtesy.
-    fn abandon(&self, session: Url) {
-        let this = self.clone();
-        self.client.place().engine.handle().spawn(async move {
-            let call = Call::at(Method::DELETE, &this.repository, session);
-            let _ = tokio::time::timeout(ABANDON, this.once(&call)).await;
-        });
-    }
-
     /// Opens an upload for a blob that is still being made.
     pub(crate) async fn stream(&self) -> Result<StreamingUpload> {
-        let session = self.start(None, &mut self.client.budget()).await?;
+        let session = self.start(None, self.client.budget()).await?;
         let session = session.ok_or_else(|| Error::new(Code::Protocol, "the registry mounted nothing we asked for"))?;
         let (tx, chunks) = channel(QUEUE);
-        let (this, url) = (self.clone(), session.clone());
+        let (this, url) = (self.clone(), session.url.clone());
         let patch = self.client.place().engine.handle().spawn(async move {
             let call = Call::at(Method::PATCH, &this.repository, url)
                 .header(CONTENT_TYPE, "application/octet-stream")?
@@ -225,16 +232,74 @@ impl Uploader {
                 this.once(&call).await.and_then_status(&[StatusCode::ACCEPTED, StatusCode::NO_CONTENT]).await?;
             this.client.transport().resolve_location(&answer)
         });
-        Ok(StreamingUpload { uploader: self.clone(), session, chunks: Some(tx), patch: Some(patch) })
+        Ok(StreamingUpload { session, chunks: Some(tx), patch: Some(patch) })
+    }
+}
+
+/// An open upload session. Dropped before it is done, it is given up: nobody will go on with it.
+struct Session {
+    up: Uploader,
+    url: Url,
+    open: bool,
+}
+
+impl Session {
+    /// The registry closed it.
+    fn done(mut self) {
+        self.open = false;
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if !self.open {
+            return;
+        }
+        // In the background, and only as a courtesy.
+        let (up, url) = (self.up.clone(), self.url.clone());
+        self.up.client.place().engine.handle().spawn(async move {
+            let call = Call::at(Method::DELETE, &up.repository, url);
+            let _ = tokio::time::timeout(ABANDON, up.once(&call)).await;
+        });
+    }
+}
+
+/// A request for a session, which goes on for a moment when nobody waits for it any more.
+struct Opening {
+    engine: Arc<Engine>,
+    request: Option<JoinHandle<Result<Option<Session>>>>,
+}
+
+impl Opening {
+    async fn new(
+        engine: &Arc<Engine>,
+        request: impl Future<Output = Result<Option<Session>>> + Send + 'static,
+    ) -> Result<Option<Session>> {
+        let mut opening = Opening { engine: engine.clone(), request: Some(engine.handle().spawn(request)) };
+        let Some(request) = &mut opening.request else { return Ok(None) };
+        let opened = request.await;
+        opening.request = None;
+        opened.unwrap_or_else(|_| Err(Error::new(Code::InvalidState, "the library was shut down")))
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if let Some(mut request) = self.request.take() {
+            self.engine.handle().spawn(async move {
+                if tokio::time::timeout(ABANDON, &mut request).await.is_err() {
+                    request.abort();
+                }
+            });
+        }
     }
 }
 
 /// A blob that goes up while it is made. Dropped unfinished, its session is given up.
 pub(crate) struct StreamingUpload {
-    uploader: Uploader,
-    session: Url,
+    session: Session,
     chunks: Option<Sender>,
-    patch: Option<tokio::task::JoinHandle<Result<Url>>>,
+    patch: Option<JoinHandle<Result<Url>>>,
 }
 
 impl StreamingUpload {
@@ -254,7 +319,7 @@ impl StreamingUpload {
     async fn finish(mut self: Box<Self>, blob: Descriptor) -> Result<Arc<dyn Source>> {
         let mut url = self.patched().await?;
         url.query_pairs_mut().append_pair("digest", blob.digest.as_str());
-        let up = self.uploader.clone();
+        let up = self.session.up.clone();
         let call = Call::at(Method::PUT, &up.repository, url);
         let put = up.once(&call).await;
         if let Err(e) = put.and_then_status(&[StatusCode::CREATED, StatusCode::NO_CONTENT]).await
@@ -262,6 +327,7 @@ impl StreamingUpload {
         {
             return Err(e);
         }
+        self.session.open = false;
         up.client.learn(&up.repository, &blob.digest);
         Ok(Arc::new(Remote { client: up.client.clone(), repository: up.repository.clone() }))
     }
@@ -299,7 +365,6 @@ impl Drop for StreamingUpload {
     fn drop(&mut self) {
         if let Some(patch) = self.patch.take() {
             patch.abort();
-            self.uploader.abandon(self.session.clone());
         }
     }
 }

@@ -10,6 +10,9 @@ use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+/// Compressed bytes that are held at most, but for what the last chunk brings.
+const AHEAD: usize = 2 * BLOCK;
+
 /// What decompressing is allowed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -38,7 +41,7 @@ pub(crate) fn decompressed(
         engine: engine.clone(),
         stats: stats.clone(),
         limits,
-        input: Input { chunks, ready: VecDeque::new(), len: 0, ended: false },
+        input: Input { chunks, ready: VecDeque::new(), len: 0, lent: 0, ended: false },
         decoder: None,
         job: None,
         out: 0,
@@ -65,7 +68,10 @@ struct Inflating {
 struct Input {
     chunks: Chunks,
     ready: VecDeque<Bytes>,
+    /// Bytes that are here or with the job.
     len: usize,
+    /// Those of them that the job has.
+    lent: usize,
     ended: bool,
 }
 
@@ -118,7 +124,8 @@ impl Inflating {
         }
         let Some(job) = &mut self.job else { return Ok(None) };
         let done = loop {
-            if self.input.ended || self.input.len >= BLOCK {
+            // A job that makes much out of little leaves the most of its input, so that counts here.
+            if self.input.ended || self.input.len >= AHEAD {
                 break job.await;
             }
             // The job has not come back yet: see to its next input.
@@ -187,12 +194,13 @@ impl Input {
     }
 
     fn take(&mut self) -> VecDeque<Bytes> {
-        self.len = 0;
+        self.lent = self.len;
         std::mem::take(&mut self.ready)
     }
 
     fn put_back(&mut self, mut rest: VecDeque<Bytes>) {
-        self.len += rest.iter().map(Bytes::len).sum::<usize>();
+        self.len = self.len - self.lent + rest.iter().map(Bytes::len).sum::<usize>();
+        self.lent = 0;
         rest.append(&mut self.ready);
         self.ready = rest;
     }
@@ -279,6 +287,29 @@ mod tests {
             total
         });
         assert_eq!(total, 2 << 30);
+    }
+
+    #[test]
+    fn input_is_not_piled_up() {
+        // Half of it compresses to nothing: a block of output takes less than a block of input.
+        let mut data = sample(160 * BLOCK);
+        data.chunks_exact_mut(1_000).for_each(|chunk| chunk[..500].fill(0));
+        let packed = zstd::Encoder::new(3).unwrap().step(&data, true).unwrap();
+        assert!(packed.len() > 4 * AHEAD, "{}", packed.len());
+        let (engine, stats): (_, Arc<Stats>) = (Engine::with_pool(1), Arc::default());
+        let fetched = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let count = fetched.clone();
+        let chunks = cut_into(&packed, 50_000).inspect(move |chunk| {
+            count.fetch_add(chunk.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        });
+        let mut plain = decompressed(&engine, chunks, None, Limits::default(), &stats);
+        engine.handle().block_on(async {
+            while plain.next().await.unwrap().is_some() {
+                let used = stats.inflate_in.get();
+                let held = fetched.load(std::sync::atomic::Ordering::Relaxed).saturating_sub(used);
+                assert!(held <= (AHEAD + 50_000) as u64, "{held}");
+            }
+        });
     }
 
     #[test]

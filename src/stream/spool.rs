@@ -40,7 +40,8 @@ impl Spool {
         let path = directory.to_owned();
         let name: Arc<str> = directory.to_string_lossy().into();
         let file = engine.pool().run(move || tempfile::tempfile_in(path)).await?;
-        let file = file.map_err(|e| Error::io("making a temporary file", &name, &e))?;
+        // A missing directory is the machine's fault: "not found" would be taken for what the caller asked for.
+        let file = file.map_err(|e| failed("making", &name, &e))?;
         Ok(Spool::new(engine, stats, file, name))
     }
 
@@ -77,12 +78,17 @@ impl Spool {
         if let Some(job) = self.writes.front_mut() {
             let result = job.await;
             self.writes.pop_front();
-            result?.map_err(|e| {
-                let error = Error::new(Code::Io, format!("writing a temporary file: {e}")).subject(&self.directory);
-                e.raw_os_error().map_or(error.clone(), |code| error.os_code(code))
-            })?;
+            result?.map_err(|e| failed("writing", &self.directory, &e))?;
         }
         Ok(())
+    }
+}
+
+fn failed(doing: &str, directory: &str, e: &std::io::Error) -> Error {
+    let error = Error::new(Code::Io, format!("{doing} a temporary file: {e}")).subject(directory);
+    match e.raw_os_error() {
+        Some(code) => error.os_code(code),
+        None => error,
     }
 }
 
@@ -141,7 +147,7 @@ mod tests {
     fn a_missing_directory_is_named() {
         let engine = Engine::get().unwrap();
         let e = fill(&engine, &Arc::default(), Path::new("/nowhere/at/all"), &[]).err().unwrap();
-        assert_eq!((e.code(), e.get_subject()), (Code::NotFound, Some("/nowhere/at/all")));
+        assert_eq!((e.code(), e.get_subject()), (Code::Io, Some("/nowhere/at/all")));
     }
 
     #[test]
