@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import itertools
 import os
 import random
 import tarfile
@@ -62,6 +64,53 @@ class Site:
     def __exit__(self, *exception: object) -> None:
         self.client.close()
         self.server.stop()
+
+
+class Sum(io.RawIOBase):
+    """A file that only hashes what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sum, self.size = hashlib.sha256(), 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._sum.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def digest(self) -> str:
+        return f"sha256:{self._sum.hexdigest()}"
+
+
+class Tar(io.RawIOBase):
+    """A tar with one file of `size` bytes, made while it is read: half of each MiB is random, half is zero."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        info = tarfile.TarInfo("big")
+        info.size = size
+        half = (1 << 20) // 2
+        block = random.Random(7).randbytes(half) + bytes(half)
+        self._parts = itertools.chain([info.tobuf()], itertools.repeat(block, size >> 20), [bytes(1024)])
+        self._part, self._sum = memoryview(b""), hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._part:
+            self._part = memoryview(next(self._parts, b""))
+        n = min(len(self._part), len(buffer))
+        buffer[:n] = self._part[:n]
+        self._sum.update(self._part[:n])
+        self._part = self._part[n:]
+        return n
+
+    def digest(self) -> str:
+        return f"sha256:{self._sum.hexdigest()}"
 
 
 def threads() -> int:

@@ -112,10 +112,10 @@ def test_any_order_of_ends() -> None:
             layer = image.layers[0]
             stream = layer.open()
             stream.read(100)
-            things = [client, image, layer, stream, client.repository(site.name("b"))]
+            things: list[Any] = [client, image, layer, stream, client.repository(site.name("b"))]
             del client, image, layer, stream
             for i in order:
-                things[i] = None  # type: ignore[call-overload]
+                things[i] = None
         del things
         # The same with cycles, which only the collector ends.
         for _ in range(20):
