@@ -18,8 +18,8 @@ class Handle:
 
     def __init__(self, kind: str, address: Optional[int] = None) -> None:
         self.p = c_void_p(address)
-        # Called when the handle is gone, or at the end of the process before the interpreter is taken down.
         self._end = weakref.finalize(self, _free, getattr(lib, f"parb_{kind}_free"), self.p)
+        self._end.atexit = False  # a daemon thread may be in a call with it still; the process takes it along
 
     def free(self) -> None:
         """Frees the pointer now; the library answers further uses with an error."""

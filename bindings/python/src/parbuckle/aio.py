@@ -58,6 +58,8 @@ class AsyncReader:
         return self._piece[start:]
 
     async def __aenter__(self) -> AsyncReader:
+        if self._closed:
+            raise closed()
         await self._opened()
         return self
 
@@ -65,14 +67,14 @@ class AsyncReader:
         self.close()
 
     async def _opened(self) -> Pieces:
-        if self._closed:
-            raise closed()
         if self._pieces is None:
             reader = await run(self._layer._open(self._uncompressed), self._timeout)
             self._pieces = Pieces(reader, self._timeout, None)
         return self._pieces
 
     async def _fill(self) -> bool:
+        if self._closed:
+            raise closed()
         if self._at == len(self._piece) and not self._ended:
             pieces = await self._opened()
             await wait_for(pieces.start())

@@ -269,8 +269,6 @@ def _close_all() -> None:
             pass  # there is nobody left to tell
 
 
-# The last to register is the first to run: before the finalizers, whose own registration comes with the first of them.
-weakref.finalize(_open, lambda: None).atexit = True
 atexit.register(_close_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_open.clear)

@@ -16,7 +16,12 @@ from .layer import Path
 class Server:
     """A registry that serves from when it is made until it is stopped: `with Server() as server: …`."""
 
-    __slots__ = ("_handle",)
+    __slots__ = ("_handle", "_requests", "ca_pem", "url")
+
+    #: Where the server is, such as "http://127.0.0.1:5000".
+    url: str
+    #: The certificate of the server's own authority, in PEM; None where it has none.
+    ca_pem: Optional[str]
 
     def __init__(
         self,
@@ -60,37 +65,45 @@ class Server:
             lib.parb_server_options_set_tls_files(options, *map(local_path, tls_files))
         for method, path, nth, fault in faults:
             lib.parb_server_options_add_fault(options, utf8(method), utf8(path), nth, utf8(fault))
-        self._handle = Handle("server")
-        check(lib.parb_serve(options, None, self._handle.out))
-
-    @property
-    def url(self) -> str:
-        """Where the server is, such as "http://127.0.0.1:5000"."""
-        return text(lib.parb_server_url(self._handle)) or ""
+        handle = Handle("server")
+        check(lib.parb_serve(options, None, handle.out))
+        self.url, self.ca_pem = text(lib.parb_server_url(handle)) or "", text(lib.parb_server_ca_pem(handle))
+        self._handle: Optional[Handle] = handle
+        self._requests: list[dict[str, Any]] = []
 
     @property
     def host(self) -> str:
         """The same as references write it, such as "127.0.0.1:5000"."""
         return self.url.partition("://")[2]
 
-    @property
-    def ca_pem(self) -> Optional[str]:
-        """The certificate of the server's own authority; None where it has none."""
-        return text(lib.parb_server_ca_pem(self._handle))
-
     def requests(self) -> list[dict[str, Any]]:
-        """The latest requests, oldest first: "n", "method", "path", "status", "user_agent" and more, and "fault"."""
-        lines = Handle("strings")
-        check(lib.parb_server_requests(self._handle, lines.out))
-        return [json.loads(line) for line in strings_of(lines) or []]
+        """The latest requests, oldest first: "n", "method", "path", "status", "user_agent" and more, and "fault".
+
+        After the end they are those that there were until then.
+        """
+        if self._handle:
+            lines = Handle("strings")
+            check(lib.parb_server_requests(self._handle, lines.out))
+            self._requests = [json.loads(line) for line in strings_of(lines) or []]
+        return list(self._requests)
 
     def stop(self, *, timeout: Optional[float] = 5.0) -> None:
-        """Takes no more requests and waits for those that run; TimedOutError: they were cut off."""
+        """Takes no more requests, waits for those that run, and ends. TimedOutError: some were cut off."""
+        handle = self._handle
+        if handle:
+            try:
+                self._stop(handle, timeout)
+            finally:
+                self.requests()
+                self._handle = None  # the last reference, and so the port and the directory are free
+
+    @staticmethod
+    def _stop(handle: Handle, timeout: Optional[float]) -> None:
         ctx, outcome = Context(timeout), []
 
         def wait() -> None:
             # The library's call cuts requests off where its time ends, so it can't be made in slices.
-            outcome.append(lib.parb_server_stop(self._handle, ctx))
+            outcome.append(lib.parb_server_stop(handle, ctx))
 
         thread = threading.Thread(target=wait, name="parbuckle-stop", daemon=True)
         thread.start()
