@@ -1,5 +1,7 @@
 //! The integration tests, in one program.
 
+mod abi_lint;
+mod api;
 mod client;
 mod crash;
 mod golden_mutate;
@@ -13,3 +15,5 @@ mod server_pull;
 mod server_push;
 mod spec;
 mod support;
+mod tables;
+mod tokens;
