@@ -1,5 +1,6 @@
 //! The integration tests, in one program.
 
+mod abi_library;
 mod abi_lint;
 mod api;
 mod client;
