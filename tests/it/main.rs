@@ -2,6 +2,7 @@
 
 mod abi_library;
 mod abi_lint;
+mod abi_refusals;
 mod api;
 mod client;
 mod crash;
