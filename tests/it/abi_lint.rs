@@ -1,7 +1,8 @@
 //! Holds `src/ffi` to the rules that the header promises, for every function and without exceptions but those named
 //! here. Each rule is shown to find its breach.
 
-use crate::api::{Doc, Function, Param, Shape, Source, bare_fn, exported_type, is_exported, root};
+use crate::api::{Doc, Function, Param, Source, bare_fn, exported_type, is_exported, root};
+use crate::shape::Shape;
 use crate::tokens;
 use std::collections::{BTreeMap, BTreeSet};
 use syn::{Expr, Item, Stmt};

@@ -3,7 +3,8 @@
 //! setter's draft reports it, and nothing crashes. The program is made from what `src/ffi` declares.
 
 use crate::abi_library::{build, exists, run, text};
-use crate::api::{Api, Function, Param, declaration};
+use crate::api::{Api, Function, Param};
+use crate::shape::declaration;
 use std::fmt::Write;
 use std::process::Command;
 use tempfile::TempDir;

@@ -1,7 +1,8 @@
 //! The header, its machine-readable twin, the symbol list and the bindings' low-level tables: all made from `src/ffi`,
 //! committed, and compared here. `UPDATE=1 cargo test --features cli header` writes them anew.
 
-use crate::api::{Api, declaration, root, section_names};
+use crate::api::{Api, root, section_names};
+use crate::shape::declaration;
 use crate::tables;
 use std::path::Path;
 use std::sync::Mutex;

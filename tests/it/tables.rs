@@ -1,6 +1,7 @@
 //! What is made from the ABI beside the header: for machines, for the linker's checks, for Python and Go.
 
-use crate::api::{Api, Function, Shape};
+use crate::api::{Api, Function};
+use crate::shape::Shape;
 use serde::Serialize;
 use std::fmt::Write;
 

@@ -62,7 +62,7 @@ fn flatten(stream: TokenStream, out: &mut Vec<String>) {
                     TokenTree::Punct(p) => p.as_char() == ';',
                     _ => false,
                 };
-                while let Some(tree) = trees.next() {
+                for tree in trees.by_ref() {
                     if ends(&tree) {
                         break;
                     }
