@@ -114,8 +114,8 @@ print(len(_table.FUNCTIONS))
 pub fn library() -> PathBuf {
     let dir = match std::env::var_os("OUT") {
         Some(out) => PathBuf::from(out),
-        // target/debug/deps/it-… is this program.
-        None => std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned(),
+        // Only `cargo build` brings it up to target/debug; what `cargo test` has just built lies beside this program.
+        None => std::env::current_exe().unwrap().parent().unwrap().to_owned(),
     };
     let library = dir.join("libparbuckle.so");
     assert!(
