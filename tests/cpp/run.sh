@@ -36,6 +36,7 @@ asan)
 valgrind)
     under=(valgrind -q --fair-sched=yes --leak-check=full --show-leak-kinds=definite,possible
         --errors-for-leak-kinds=definite,possible --error-exitcode=9)
+    export PARB_UNDER_VALGRIND=1
     ;;
 *)
     echo "usage: tests/cpp/run.sh [plain|asan|valgrind]" >&2
