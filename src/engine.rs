@@ -52,6 +52,14 @@ pub(crate) fn on_our_thread() -> bool {
     OURS.get()
 }
 
+/// An error on threads of this library. What waits and has effects of its own asks first.
+pub(crate) fn may_wait() -> Result<()> {
+    match on_our_thread() {
+        true => Err(Error::new(Code::InvalidState, "a call that waits, on a thread of parbuckle")),
+        false => Ok(()),
+    }
+}
+
 impl Engine {
     /// The process's engine, made if there is none.
     pub(crate) fn get() -> Result<Arc<Engine>> {
@@ -199,10 +207,6 @@ impl Drop for Engine {
     }
 }
 
-fn would_wait() -> Error {
-    Error::new(Code::InvalidState, "a call that waits, on a thread of parbuckle")
-}
-
 pub(crate) fn bug(panic: Box<dyn std::any::Any + Send>) -> Error {
     let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
     Error::new(Code::Internal, format!("bug in parbuckle: {}", text.unwrap_or("panic")))
@@ -279,8 +283,8 @@ impl<T> Task<T> {
     }
     /// Blocks until the outcome is there. On a thread of this library: `InvalidState`.
     pub fn wait(self) -> Result<T> {
-        if self.started && on_our_thread() {
-            return Err(would_wait()); // even if it happens to be done by now: who calls this is to learn of it at once
+        if self.started {
+            may_wait()?; // even if it happens to be done by now: who calls this is to learn of it at once
         }
         self.wait_done(None)?;
         self.take()
@@ -290,9 +294,7 @@ impl<T> Task<T> {
         if self.is_done() {
             return Ok(());
         }
-        if on_our_thread() {
-            return Err(would_wait());
-        }
+        may_wait()?;
         // The context has no condition variable of ours: look at it ten times as often as anybody promised.
         let slice = Duration::from_millis(20);
         let mut state = lock(&self.cell.state);

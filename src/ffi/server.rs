@@ -231,7 +231,11 @@ pub unsafe extern "C" fn parb_server_requests(
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn parb_server_stop(server: *const parb_server, ctx: *const parb_ctx) -> *mut parb_error {
-    call(|| server.get("server")?.server.stop(&bounds(ctx)?).wait())
+    call(|| {
+        let (server, ctx) = (&server.get("server")?.server, bounds(ctx)?);
+        crate::engine::may_wait()?;
+        server.stop(&ctx).wait()
+    })
 }
 
 /// Stops a server without waiting, and frees it. NULL is fine. What lay in memory is gone.

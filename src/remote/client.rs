@@ -149,6 +149,7 @@ impl Client {
     /// Errors: `TimedOut`, `Cancelled` when `ctx` ended first; call again to wait on.
     pub fn close(&self, ctx: &Context) -> Result<()> {
         self.0.place.engine.check_pid()?; // before anything that a thread of the parent may have locked
+        crate::engine::may_wait()?;
         self.0.closed.cancel();
         self.0.running.close();
         if self.0.running.is_empty() {

@@ -11,7 +11,7 @@ static void *symbol(const char *name) {
   return found;
 }
 
-#define CALL(name) ((__typeof__(&name))symbol(#name))
+#define CALL(name) (__extension__(__typeof__(&name))symbol(#name))
 
 static void load_use_close(void) {
   library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
