@@ -224,11 +224,16 @@ impl ImageBuilder {
             Some(base) => base.config_holder().get(ctx).await?.clone(),
             None => Config::empty(),
         };
+        // A replaced config is the start of everything, the new layers included.
+        let replaced = self.config.iter().rposition(|c| matches!(c, ConfigChange::Replace(_)));
         let mut doc = config.edit();
+        if let Some(ConfigChange::Replace(config)) = replaced.and_then(|at| self.config.get(at)) {
+            doc.replace(config);
+        }
         for (layer, history) in &self.layers {
             doc.append_layer(layer.find_diff_id(ctx).await?.clone(), history.clone());
         }
-        self.config.iter().for_each(|change| apply(&mut doc, change));
+        self.config.iter().skip(replaced.map_or(0, |at| at + 1)).for_each(|change| apply(&mut doc, change));
         let config = doc.finish()?;
         edit.set_config(config.raw());
         let manifest = edit.finish()?;

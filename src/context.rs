@@ -64,11 +64,13 @@ impl Context {
     }
     /// Has `callback` called for each event, on a thread of the library; it must not wait.
     pub fn on_event(&self, callback: impl Fn(&Event) + Send + Sync + 'static) {
-        *lock(&self.0.progress.callback) = Some(Arc::new(callback));
+        let before = lock(&self.0.progress.callback).replace(Arc::new(callback));
+        drop(before); // outside the lock: it may run code of the host
     }
     /// Ends what [`Context::on_event`] began.
     pub fn off_event(&self) {
-        *lock(&self.0.progress.callback) = None;
+        let before = lock(&self.0.progress.callback).take();
+        drop(before);
     }
     /// Ends every call under this context and its children, at once and from any thread.
     pub fn cancel(&self) {

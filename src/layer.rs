@@ -80,6 +80,7 @@ impl Layer {
             .diff_id
             .get_or_try_init(|| async {
                 if let Some((config, at)) = &self.0.claimed_by
+                    && config.descriptor().media_type.is_config()
                     && let Some(claimed) = config.get(ctx).await?.diff_ids().get(*at)
                 {
                     return Ok(claimed.clone());

@@ -46,6 +46,7 @@ impl Reader {
         }
         ctx.check()?; // also where bytes are at hand: who cancelled wants no more of them
         if self.current.is_empty() {
+            crate::engine::may_wait()?; // before a piece is on its way that nobody would take
             self.current = self.next(ctx).wait()?;
         }
         let n = buf.len().min(self.current.len());

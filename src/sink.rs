@@ -1,7 +1,7 @@
 //! Where the bytes of new layers go while they are made.
 
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::name::Reference;
 use crate::oci::Descriptor;
 use crate::remote::{Client, Uploader};
@@ -84,6 +84,12 @@ impl Tee {
     }
 }
 
+/// Whether an upload that failed so may succeed once the whole blob is there: later, in pieces, or in a new session.
+fn from_the_spool(e: &Error) -> bool {
+    let session = matches!(e.get_registry_code(), Some("BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID"));
+    e.get_retry_after().is_some() || e.get_http_status() == Some(413) || session
+}
+
 impl BlobOut for Tee {
     fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<()>> {
         async move {
@@ -92,7 +98,7 @@ impl BlobOut for Tee {
                 match upload.write(chunk).await {
                     Ok(()) => {}
                     // It can be sent again from the spool, once it is whole.
-                    Err(e) if e.get_retry_after().is_some() => self.upload = None,
+                    Err(e) if from_the_spool(&e) => self.upload = None,
                     Err(e) => return Err(e),
                 }
             }
@@ -108,7 +114,7 @@ impl BlobWriter for Tee {
             let Tee { spool, upload, up } = *self;
             if let Some(upload) = upload {
                 match upload.commit(blob.clone()).await {
-                    Err(e) if e.get_retry_after().is_some() => {}
+                    Err(e) if from_the_spool(&e) => {}
                     other => return other,
                 }
             }

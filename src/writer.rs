@@ -47,16 +47,18 @@ impl Layer {
     /// Errors: `NotFound`, `Io`; `Malformed` where it is no tar; those of the sink. Options: sink, compression.
     pub fn from_file(path: &Path, options: &Options, ctx: &Context) -> Task<Layer> {
         let path = path.to_owned();
-        let open: Reopen = Arc::new(move || {
-            let failed = |e| Error::io("opening the layer", path.display(), &e);
-            let file = std::fs::File::open(&path).map_err(failed)?;
-            let kind = file.metadata().map_err(failed)?.file_type();
-            if kind.is_dir() {
+        match std::fs::metadata(&path) {
+            Ok(found) if found.is_dir() => {
                 let why = "a layer file is wanted, and this is a directory";
-                return Err(Error::new(Code::InvalidArgument, why).subject(path.display()));
+                return Task::ready(Err(Error::new(Code::InvalidArgument, why).subject(path.display())));
             }
-            Ok(Box::new(file))
-        });
+            // A pipe may keep its reader waiting, and gives its bytes only once.
+            Ok(found) if !found.is_file() => {
+                return Layer::from_stream(Box::new(Pipe { path, file: None }), options, ctx);
+            }
+            _ => {}
+        }
+        let open: Reopen = Arc::new(move || Ok(Box::new(open_layer(&path)?)));
         make(open, options, ctx)
     }
 
@@ -92,9 +94,9 @@ impl Layer {
                     other => return other,
                 };
                 // The bytes in the spool were enough for the retries of the upload; this is the whole once more.
-                stream = back.await.map_err(|_| failure.clone())?;
-                match stream.rewind() {
-                    Some(rewound) => rewound?,
+                let used_up = back.await.map_err(|_| failure.clone())?;
+                match rewound(home.place(), used_up).await? {
+                    Some(rewound) => stream = rewound,
                     None => return Err(failure),
                 }
                 tokio::time::sleep(budget.spend(failure)?).await;
@@ -168,6 +170,8 @@ impl LayerWriter {
     /// Errors: those of the sink, `Malformed` where this is no tar; after one, the writer is of no more use.
     pub fn write(&mut self, tar: &[u8], ctx: &Context) -> Result<()> {
         ctx.check()?;
+        crate::engine::may_wait()?;
+        self.home.place().engine.check_pid()?;
         for (i, piece) in tar.chunks(PIECE).enumerate() {
             let Some(pieces) = self.pieces.clone() else { return Err(finished()) };
             let Some(piece) = pieces.try_send(Bytes::copy_from_slice(piece)) else { continue };
@@ -232,11 +236,17 @@ fn make(open: Reopen, options: &Options, ctx: &Context) -> Task<Layer> {
     };
     home.clone().spawn(ctx, |ctx| async move {
         let mut budget = Budget::new(TRIES, Duration::from_millis(250));
+        let mut again = Again::Yes;
         loop {
-            let again = open.clone();
-            let input = home.place().engine.pool().run(move || again()).await??;
-            let out = begin(&home, &options, Again::Yes, &ctx, &ctx).await?; // it has tries of its own
+            let reopen = open.clone();
+            let input = home.place().engine.pool().run(move || reopen()).await??;
+            let out = begin(&home, &options, again, &ctx, &ctx).await?; // it has tries of its own
             let failure = match fill(&home, &options, Input::Read(input), out, &ctx).await {
+                // Not in one piece; from a spool it can go in several.
+                Err(e) if e.get_http_status() == Some(413) && again == Again::Yes => {
+                    again = Again::AskTheHost;
+                    continue;
+                }
                 Err(e) if e.get_retry_after().is_some() => e,
                 other => return other,
             };
@@ -297,6 +307,40 @@ fn descriptor_of(made: &Encoded) -> Descriptor {
         Compression::Zstd => MediaType::OCI_LAYER_ZSTD,
     };
     Descriptor::new(media_type, made.digest.clone(), made.size)
+}
+
+/// Rewinds a stream of the host, on a thread that may wait; `None` where it can't be done.
+async fn rewound(place: &Place, mut stream: Box<dyn HostStream>) -> Result<Option<Box<dyn HostStream>>> {
+    let (tx, rx) = oneshot::channel();
+    place.engine.callback(move || {
+        let answer = match stream.rewind() {
+            Some(Ok(())) => Ok(Some(stream)),
+            Some(Err(e)) => Err(e),
+            None => Ok(None),
+        };
+        let _ = tx.send(answer);
+    })?;
+    rx.await.map_err(|_| Error::new(Code::Callback, "the rewind callback did not come back"))?
+}
+
+fn open_layer(path: &Path) -> Result<std::fs::File> {
+    std::fs::File::open(path).map_err(|e| Error::io("opening the layer", path.display(), &e))
+}
+
+/// What is named like a file and is none: opened when it is read, where waiting for its writer holds nobody up.
+struct Pipe {
+    path: std::path::PathBuf,
+    file: Option<std::fs::File>,
+}
+
+impl HostStream for Pipe {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(open_layer(&self.path)?),
+        };
+        file.read(buf).map_err(|e| Error::io("reading the layer", self.path.display(), &e))
+    }
 }
 
 type Back = oneshot::Receiver<Box<dyn HostStream>>;

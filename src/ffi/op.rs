@@ -103,7 +103,11 @@ pub unsafe extern "C" fn parb_op_is_done(op: *const parb_op) -> bool {
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn parb_op_wait(op: *const parb_op, ctx: *const parb_ctx) -> *mut parb_error {
-    call(|| op.get("op")?.task.wait(&bounds(ctx)?))
+    call(|| {
+        let op = op.get("op")?;
+        op.engine.check_pid()?; // in a forked child it would never be done
+        op.task.wait(&bounds(ctx)?)
+    })
 }
 
 /// Ends the operation; unless it was done, its outcome will be PARB_CANCELLED. Returns at once.

@@ -26,6 +26,7 @@ unsafe impl Opaque for parb_queue {
 pub(crate) struct QueueHandle(Arc<Queue>);
 
 struct Queue {
+    pid: u32,
     state: Mutex<State>,
     ready: Condvar,
     wakeup: Wakeup,
@@ -115,7 +116,15 @@ pub unsafe extern "C" fn parb_queue_new(out: *mut *mut parb_queue) -> *mut parb_
     call(|| {
         wants(out, "out")?;
         let wakeup = Wakeup::new()?;
-        put(out, QueueHandle(Arc::new(Queue { state: Mutex::default(), ready: Condvar::new(), wakeup })))
+        put(
+            out,
+            QueueHandle(Arc::new(Queue {
+                pid: std::process::id(),
+                state: Mutex::default(),
+                ready: Condvar::new(),
+                wakeup,
+            })),
+        )
     })
 }
 
@@ -175,6 +184,9 @@ pub unsafe extern "C" fn parb_queue_take(
 ) -> *mut parb_error {
     call(|| {
         let queue = queue.get("queue")?.0.clone();
+        if queue.pid != std::process::id() {
+            return Err(Error::new(Code::Forked, "a queue of the parent process, whose operations are not done here"));
+        }
         wants(out_tags, "out_tags")?;
         wants(out_n, "out_n")?;
         if cap == 0 {

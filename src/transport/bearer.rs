@@ -39,9 +39,13 @@ impl Tokens {
     fn slot(&self, registry: &str, scopes: &[String]) -> Slot {
         lock(&self.0).entry((registry.to_owned(), scopes.to_owned())).or_default().clone()
     }
-    /// Drops the token that a call would use; whether it can be fetched anew.
-    pub(crate) fn forget(&self, call: &Call<'_>) -> bool {
-        lock(&self.0).remove(&(call.repository.registry().to_owned(), scopes(call))).is_some()
+    /// Drops the token that was refused, unless somebody has renewed it already.
+    pub(crate) async fn forget(&self, call: &Call<'_>, refused: Option<&HeaderValue>) {
+        let slot = self.slot(call.repository.registry(), &scopes(call));
+        let mut token = slot.lock().await;
+        if token.as_ref().map(|t| &t.header) == refused {
+            *token = None;
+        }
     }
 }
 

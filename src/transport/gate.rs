@@ -1,4 +1,4 @@
-//! How many blobs move at once to and from one registry: many small ones, few large ones, and half as many after the
+//! How many blobs move at once to one registry: many small ones, few large ones, and half as many after the
 //! registry asked for fewer (429).
 
 use std::sync::Arc;
@@ -54,12 +54,8 @@ impl Gates {
             let limit = gate.limit.load(Relaxed);
             let fewer = (limit / 2).max(1);
             if gate.limit.compare_exchange(limit, fewer, Relaxed, Relaxed).is_ok() {
-                gate.surplus.fetch_add(limit - fewer, Relaxed);
-                let free = gate.places.clone().try_acquire_many_owned(u32::try_from(limit - fewer).unwrap_or(1));
-                if let Ok(free) = free {
-                    gate.surplus.fetch_sub(limit - fewer, Relaxed);
-                    free.forget();
-                }
+                let vanished = gate.places.forget_permits(limit - fewer);
+                gate.surplus.fetch_add(limit - fewer - vanished, Relaxed);
             }
         }
     }

@@ -90,6 +90,11 @@ pub(crate) fn schemes(registry: &str, listed: bool) -> &'static [Scheme] {
     }
 }
 
+/// Whether a registry is on this machine by its name alone; no proxy stands before it.
+pub(crate) fn is_loopback(registry: &str) -> bool {
+    is_loopback_name(host_of(registry))
+}
+
 fn is_loopback_name(host: &str) -> bool {
     let name = host.to_ascii_lowercase();
     name == "localhost"

@@ -137,16 +137,16 @@ impl Transport {
     pub(crate) async fn call(&self, ctx: &Context, budget: &mut Budget, call: &Call<'_>) -> Result<Response> {
         let host = self.host(call.repository.registry());
         let mut renewed = 0;
-        let mut sent_with_credentials = false;
+        let mut shown = None;
         loop {
             self.wait_for_hold(&host).await;
-            let outcome = self.send(&host, call, &mut sent_with_credentials).await;
+            let outcome = self.send(&host, call, &mut shown).await;
             let failure = match outcome {
                 Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED && answer.is_from_registry() => {
                     let challenge = Challenge::parse(answer.headers());
                     let refusal = answer.into_error().await;
                     let Some(challenge) = challenge else { return Err(refusal) };
-                    self.learn_challenge(&host, call, challenge, renewed, sent_with_credentials, refusal).await?;
+                    self.learn_challenge(&host, call, challenge, renewed, shown.take(), refusal).await?;
                     renewed += 1;
                     if !call.body.can_be_sent_again() {
                         return Err(body_is_gone());
@@ -208,10 +208,10 @@ impl Transport {
         guard::resolve(answer.url(), text, host.class())
     }
 
-    async fn send(&self, host: &Arc<Host>, call: &Call<'_>, with_credentials: &mut bool) -> Result<Response> {
+    async fn send(&self, host: &Arc<Host>, call: &Call<'_>, shown: &mut Option<HeaderValue>) -> Result<Response> {
         let registry = call.repository.registry();
         let scheme = host.scheme();
-        let Some(scheme) = scheme else { return self.send_first(host, call, with_credentials).await };
+        let Some(scheme) = scheme else { return self.send_first(host, call, shown).await };
         let url = match &call.target {
             Target::Url(url) => url.clone(),
             Target::Path(path) => api_url(scheme, call.repository, path)?,
@@ -221,18 +221,18 @@ impl Transport {
             true => self.authorization(host, call).await?,
             false => None,
         };
-        *with_credentials = authorization.is_some();
+        shown.clone_from(&authorization);
         self.follow(host, call, url, authorization).await
     }
 
     /// The first request to a registry whose scheme is not known yet. It carries no credentials.
-    async fn send_first(&self, host: &Arc<Host>, call: &Call<'_>, with_credentials: &mut bool) -> Result<Response> {
+    async fn send_first(&self, host: &Arc<Host>, call: &Call<'_>, shown: &mut Option<HeaderValue>) -> Result<Response> {
         let registry = call.repository.registry();
         let order = guard::schemes(registry, self.settings.is_plain(registry));
         let [first, rest @ ..] = order else { return Err(invalid("no scheme for this registry").subject(registry)) };
         if rest.is_empty() {
             host.settle(*first);
-            return Box::pin(self.send(host, call, with_credentials)).await;
+            return Box::pin(self.send(host, call, shown)).await;
         }
         // Only a request without a body may be tried twice; others let the registry's root settle the scheme.
         let direct = matches!(call.method, Method::GET | Method::HEAD);
@@ -255,7 +255,7 @@ impl Transport {
                     if let Some(challenge) = Challenge::parse(answer.headers()) {
                         *lock(&host.challenge) = Some(challenge);
                     }
-                    return Box::pin(self.send(host, call, with_credentials)).await;
+                    return Box::pin(self.send(host, call, shown)).await;
                 }
                 // Who listens and does not answer is slow, not of the other scheme.
                 Err(e) if e.code() == Code::TimedOut => return Err(failure.unwrap_or(e)),
@@ -306,8 +306,9 @@ impl Transport {
             let answer = answer.map_err(|e| response::network_error(e, &url, None))?;
             let answer = answer.map_err(|e| response::network_error(e, &url, activity.failure()))?;
             // Behind a proxy this is the proxy's address, which says nothing of the registry.
+            let direct = self.settings.proxies.is_empty() || guard::is_loopback(registry);
             if own
-                && self.settings.proxies.is_empty()
+                && direct
                 && let Some(address) = answer.remote_addr()
             {
                 *lock(&host.class) = Some(Class::of(address.ip()));
@@ -357,17 +358,18 @@ impl Transport {
         call: &Call<'_>,
         challenge: Challenge,
         renewed: u32,
-        with_credentials: bool,
+        shown: Option<HeaderValue>,
         refusal: Error,
     ) -> Result<()> {
         let registry = call.repository.registry();
         host.settle_if_unknown(guard::schemes(registry, self.settings.is_plain(registry)));
         let known = lock(&host.challenge).replace(challenge.clone());
-        if known.is_none() || (!with_credentials && renewed == 0) {
+        if known.is_none() || (shown.is_none() && renewed == 0) {
             return Ok(()); // the request went without credentials; now we know which ones are wanted
         }
         // A token may have expired under way: once more with a fresh one. A password does not get better.
-        if challenge.is_bearer() && renewed < 2 && self.tokens.forget(call) {
+        if challenge.is_bearer() && renewed < 2 {
+            self.tokens.forget(call, shown.as_ref()).await;
             return Ok(());
         }
         Err(bearer::refused(self, call, &challenge, refusal))

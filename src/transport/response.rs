@@ -10,7 +10,7 @@ use futures_util::Stream;
 use http::{HeaderMap, StatusCode};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::{Duration, Instant};
@@ -95,20 +95,21 @@ impl Response {
     pub(crate) fn chunks(self) -> Chunks {
         let url = self.url().clone();
         let Response { inner, idle, stats, .. } = self;
-        let window = (Instant::now(), 0u64);
+        let window = (Duration::ZERO, 0u64); // only the time in which somebody waits here counts
         Chunks::from_stream(futures_util::stream::try_unfold((inner, window), move |(mut inner, mut window)| {
             let (url, stats) = (url.clone(), stats.clone());
             async move {
                 let stalled = || stalled(&url, "the body stood still");
+                let asked = Instant::now();
                 let next = tokio::time::timeout(idle, inner.chunk()).await.map_err(|_| stalled())?;
                 let Some(chunk) = next.map_err(|e| network_error(e, &url, None))? else { return Ok(None) };
                 stats.downloaded.add(chunk.len() as u64);
-                window.1 += chunk.len() as u64;
-                if window.0.elapsed() > CRAWL.1 {
+                window = (window.0 + asked.elapsed(), window.1 + chunk.len() as u64);
+                if window.0 > CRAWL.1 {
                     if window.1 < CRAWL.0 {
                         return Err(stalled());
                     }
-                    window = (Instant::now(), 0);
+                    window = (Duration::ZERO, 0);
                 }
                 Ok(Some((chunk, (inner, window))))
             }
@@ -192,7 +193,9 @@ impl Told {
 pub(crate) struct Activity {
     started: Instant,
     last_ms: AtomicU64,
-    body_done: std::sync::atomic::AtomicBool,
+    body_done: AtomicBool,
+    /// The body waits for its source, not for the network.
+    starved: AtomicBool,
     failure: Mutex<Option<Error>>,
 }
 
@@ -201,7 +204,8 @@ impl Activity {
         Activity {
             started: Instant::now(),
             last_ms: AtomicU64::new(0),
-            body_done: false.into(),
+            body_done: true.into(), // until there is one
+            starved: false.into(),
             failure: Mutex::new(None),
         }
     }
@@ -226,6 +230,9 @@ pub(crate) async fn await_headers<T, E>(
     tokio::pin!(sending);
     loop {
         let patience = if activity.body_done.load(Relaxed) { first_byte } else { first_byte.max(idle) };
+        if activity.starved.load(Relaxed) {
+            activity.touch();
+        }
         let left = patience.saturating_sub(activity.quiet_for());
         if left.is_zero() {
             return Err(Stalled);
@@ -247,6 +254,7 @@ pub(crate) fn upload_body(
     stats: Arc<Stats>,
     len: Option<u64>,
 ) -> reqwest::Body {
+    activity.body_done.store(len == Some(0), Relaxed);
     reqwest::Body::wrap(Upload { chunks: Mutex::new(chunks), activity, stats, left: len })
 }
 
@@ -264,12 +272,15 @@ impl http_body::Body for Upload {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<http_body::Frame<Bytes>>>> {
         let this = &mut *self;
         let chunks = this.chunks.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let next = ready!(Pin::new(chunks).poll_next(cx));
+        let polled = Pin::new(chunks).poll_next(cx);
+        this.activity.starved.store(polled.is_pending(), Relaxed);
+        let next = ready!(polled);
         this.activity.touch();
         Poll::Ready(match next {
             Some(Ok(chunk)) => {
                 this.stats.uploaded.add(chunk.len() as u64);
                 this.left = this.left.map(|left| left.saturating_sub(chunk.len() as u64));
+                this.activity.body_done.store(this.left == Some(0), Relaxed);
                 Some(Ok(http_body::Frame::data(chunk)))
             }
             Some(Err(e)) => {

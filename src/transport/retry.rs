@@ -7,11 +7,11 @@
 use crate::error::{Error, Result};
 use http::StatusCode;
 use http::header::{HeaderMap, RETRY_AFTER};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// The longest delay that a registry can impose.
 const LONGEST: Duration = Duration::from_secs(60);
-/// The time that one operation may spend on trying again.
+/// The time that one request or blob may spend on waiting for its next try, without progress in between.
 const WHOLE: Duration = Duration::from_secs(180);
 
 /// The tries of one operation.
@@ -20,28 +20,29 @@ pub(crate) struct Budget {
     used: u32,
     first_delay: Duration,
     asked: Option<Duration>,
-    started: Instant,
+    waited: Duration,
     last: Option<Error>,
 }
 
 impl Budget {
     pub(crate) fn new(attempts: u32, first_delay: Duration) -> Budget {
-        Budget { attempts: attempts.max(1), used: 1, first_delay, asked: None, started: Instant::now(), last: None }
+        Budget { attempts: attempts.max(1), used: 1, first_delay, asked: None, waited: Duration::ZERO, last: None }
     }
 
     /// Progress was made: what failed before does not count any more.
     pub(crate) fn refill(&mut self) {
-        self.used = 1;
+        (self.used, self.waited) = (1, Duration::ZERO);
     }
 
     /// One more failure: how long to wait before the next try, or the failure itself when there is none.
     pub(crate) fn spend(&mut self, failure: Error) -> Result<Duration> {
         let delay = self.asked.take().unwrap_or_else(|| self.next_delay());
         self.used += 1;
-        if self.used > self.attempts || self.started.elapsed() + delay > WHOLE {
+        if self.used > self.attempts || self.waited + delay > WHOLE {
             return Err(failure);
         }
         self.last = Some(failure);
+        self.waited += delay;
         Ok(delay)
     }
 

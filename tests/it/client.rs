@@ -423,3 +423,64 @@ fn a_write_that_was_cancelled_half_way_is_not_taken_for_whole() {
     assert_eq!(writer.write(b"more", &site.ctx).unwrap_err().code(), Code::InvalidState);
     assert_eq!(writer.finish(&site.ctx).wait().unwrap_err().code(), Code::InvalidState);
 }
+
+#[test]
+fn a_replaced_config_keeps_the_layers_that_are_added() {
+    let site = Site::plain();
+    let (base, other) = (site.image(1000), site.image(2000));
+    let config = base.config(&site.ctx).wait().unwrap();
+    let layer = other.layers()[0].clone();
+    let mut builder = ImageBuilder::new(&base);
+    builder.add_layer(&layer).set_user("before").set_config(&config).set_label("after", Some("1")).unwrap();
+    let made = builder.build(&Options::new(), &site.ctx).wait().unwrap();
+    let made_config = made.config(&site.ctx).wait().unwrap();
+    assert_eq!((made.layers().len(), made_config.diff_ids().len(), made_config.history().len()), (2, 2, 2));
+    assert_eq!((made_config.user(), made_config.labels().len()), (None, 1));
+    made.validate(&Options::new(), &site.ctx).wait().unwrap();
+}
+
+#[test]
+fn a_layer_from_a_pipe_is_read_once_and_survives_a_broken_upload() {
+    let site = Site::failing(&[("PUT", "/v2/a/blobs/uploads/*", 1, "503")]);
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let tar = tar_of(2_000_000);
+    let (writer, bytes) = (fifo.clone(), tar.clone());
+    let writing = std::thread::spawn(move || std::fs::write(writer, bytes));
+    let layer = Layer::from_file(&fifo, &site.sink("a"), &site.ctx).wait().unwrap();
+    writing.join().unwrap().unwrap();
+    assert_eq!(site.read(&layer).unwrap(), tar);
+    assert_eq!(site.fired(), 1);
+}
+
+#[test]
+fn a_layer_that_is_too_large_for_one_request_goes_in_pieces() {
+    let site = Site::failing(&[
+        ("PATCH", "/v2/a/blobs/uploads/*", 1, "status=413"),
+        ("PUT", "/v2/a/blobs/uploads/*", 1, "status=413"),
+    ]);
+    let tar = tar_of(20_000_000);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &tar).unwrap();
+    let layer = Layer::from_file(file.path(), &site.sink("a"), &site.ctx).wait().unwrap();
+    assert_eq!(site.read(&layer).unwrap(), tar);
+    assert!(site.count("PATCH", "/blobs/uploads/") >= 2);
+}
+
+#[test]
+fn many_blobs_with_one_expired_token_renew_it_and_none_is_denied() {
+    let mut options = users();
+    options.token_auth(Duration::from_secs(300));
+    for nth in 1..=6 {
+        options.add_fault("POST", "/v2/a/blobs/uploads/", nth, "401 expired").unwrap();
+    }
+    let site = Site::new(&options, |c, host| c.keychain(&Keychain::basic(host, "u", "p")));
+    let mut builder = ImageBuilder::from_scratch();
+    for size in 0..12 {
+        builder.add_layer(&Layer::from_bytes(tar_of(1000 + size).into(), &Options::new(), &site.ctx).wait().unwrap());
+    }
+    let image = builder.build(&Options::new(), &site.ctx).wait().unwrap();
+    site.push("a:1", &image).unwrap();
+    assert_eq!(site.fired(), 6);
+}
