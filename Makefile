@@ -25,7 +25,7 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 build: ## the library (shared and static) and the parb command, in target/release
-	$(CARGO) build --release --features cli
+	$(CARGO) build --release --features cli --lib --bins --examples
 	@ln -sf libparbuckle.so $(OUT)/libparbuckle.so.$(SOVERSION)
 	@mkdir -p $(OUT)/pkgconfig
 	@$(call pc,$(CURDIR),$(OUT),$(CURDIR)/include) > $(OUT)/pkgconfig/parbuckle-uninstalled.pc

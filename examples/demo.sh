@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 OUT=${OUT:-$PWD/target/release}
+export LD_LIBRARY_PATH=$OUT${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} PKG_CONFIG_PATH=$OUT/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
 work=$(mktemp -d)
 server=
 finish() {
@@ -13,10 +14,9 @@ finish() {
 trap finish EXIT
 say() { printf '\n== %s\n' "$*"; }
 
-say "the examples are built: C, C++, Go, Rust (Python needs none)"
+say "the examples are built: C, C++, Go (Rust's came with the library, Python needs none)"
 make -s -C examples BUILD="$work/bin"
 (cd examples/go && go build -o "$work/bin/derive-go" .)
-"${CARGO:-cargo}" build -q --release --features cli --example derive
 export PARB_LIBRARY=$OUT/libparbuckle.so PYTHONPATH=$PWD/bindings/python/src PYTHONDONTWRITEBYTECODE=1
 
 say "a registry of our own comes up, with its store on disk"

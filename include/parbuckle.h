@@ -22,7 +22,6 @@
    Forks      In a forked child, I/O on inherited handles answers PARB_FORKED; a new client works.
    docs/ABI.md has the reasons. */
 
-
 #ifndef PARB_H
 #define PARB_H
 
@@ -78,6 +77,7 @@ enum {
   PARB_INTERNAL = 20          /* a bug in this library */
 };
 
+/* ---- Types ----------------------------------------------------------------------------------- */
 
 /**
  * Bytes that the library hands out. Yours to free.
@@ -106,7 +106,8 @@ typedef struct parb_config parb_config;
 typedef struct parb_ctx parb_ctx;
 
 /**
- * Media type, digest and size of content, with what is said about it. Immutable.
+ * Media type, digest and size of content, with what is said about it. Immutable. Yours to free, unless it is lent
+ * (const).
  */
 typedef struct parb_descriptor parb_descriptor;
 
@@ -209,7 +210,7 @@ typedef struct parb_sink parb_sink;
 typedef struct parb_source parb_source;
 
 /**
- * A list of texts.
+ * A list of texts. Yours to free, unless it is lent (const).
  */
 typedef struct parb_strings parb_strings;
 
@@ -230,7 +231,7 @@ typedef void (*parb_destroy_cb)(void *user);
 typedef void (*parb_event_cb)(void *user, const parb_event *event);
 
 /**
- * Called when an operation is done.
+ * Called when an operation is done, on a thread of the library. It may call everything that does not wait.
  */
 typedef void (*parb_done_cb)(void *user);
 
@@ -247,7 +248,9 @@ typedef parb_error *(*parb_rewind_cb)(void *user);
 
 #ifdef __cplusplus
 extern "C" {
-#endif // __cplusplus
+#endif
+
+/* ---- 1. The library (4 functions) ------------------------------------------------------------ */
 
 /**
  * The library's version, such as "0.1.0". Static text.
@@ -262,16 +265,14 @@ PARB_API const char *parb_version(void);
  *
  * @since 0.1
  */
-PARB_API
-uint32_t parb_version_number(void);
+PARB_API uint32_t parb_version_number(void);
 
 /**
  * How the library was built, as a JSON object: "version", "rustc", "tls", "features" (an array). Static text.
  *
  * @since 0.1
  */
-PARB_API
-const char *parb_build_info(void);
+PARB_API const char *parb_build_info(void);
 
 /**
  * Whether the library was built with the Cargo feature `name`. NULL and unknown names: false.
@@ -279,6 +280,8 @@ const char *parb_build_info(void);
  * @since 0.1
  */
 PARB_API bool parb_has_feature(const char *name);
+
+/* ---- 2. Errors (13 functions) ---------------------------------------------------------------- */
 
 /**
  * Makes an error for a callback to return. `code` is usually PARB_CALLBACK; an unknown number becomes that. `user`
@@ -288,12 +291,8 @@ PARB_API bool parb_has_feature(const char *name);
  * @param message  what happened, in UTF-8; NULL: no text
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_error_new(parb_code code,
-                           const char *message,
-                           void *user,
-                           parb_destroy_cb destroy);
+PARB_API PARB_CHECK parb_error *parb_error_new(
+    parb_code code, const char *message, void *user, parb_destroy_cb destroy);
 
 /**
  * Another handle for the same error; NULL for NULL.
@@ -321,8 +320,7 @@ PARB_API parb_code parb_error_code(const parb_error *error);
  *
  * @since 0.1
  */
-PARB_API
-const char *parb_error_code_name(parb_code code);
+PARB_API const char *parb_error_code_name(parb_code code);
 
 /**
  * What happened, without the subject and the cause; "" for NULL. Lives as long as the error.
@@ -336,16 +334,14 @@ PARB_API const char *parb_error_message(const parb_error *error);
  *
  * @since 0.1
  */
-PARB_API
-const char *parb_error_subject(const parb_error *error);
+PARB_API const char *parb_error_subject(const parb_error *error);
 
 /**
  * The registry's own code, such as "MANIFEST_UNKNOWN"; NULL where there is none. Lives as long as the error.
  *
  * @since 0.1
  */
-PARB_API
-const char *parb_error_registry_code(const parb_error *error);
+PARB_API const char *parb_error_registry_code(const parb_error *error);
 
 /**
  * The HTTP status that was answered; 0 where there was none.
@@ -366,8 +362,7 @@ PARB_API int32_t parb_error_os_code(const parb_error *error);
  *
  * @since 0.1
  */
-PARB_API
-int64_t parb_error_retry_after_ms(const parb_error *error);
+PARB_API int64_t parb_error_retry_after_ms(const parb_error *error);
 
 /**
  * What lies behind the error; NULL where nothing does. Lives as long as the error; not to be freed.
@@ -381,8 +376,9 @@ PARB_API const parb_error *parb_error_cause(const parb_error *error);
  *
  * @since 0.1
  */
-PARB_API
-void *parb_error_user(const parb_error *error);
+PARB_API void *parb_error_user(const parb_error *error);
+
+/* ---- 3. Events, and the context (12 functions) ----------------------------------------------- */
 
 /**
  * What happened: "download", "upload", "exists", "mount", "compress", "retry"; new kinds may come. Lives as long as
@@ -390,8 +386,7 @@ void *parb_error_user(const parb_error *error);
  *
  * @since 0.1
  */
-PARB_API
-const char *parb_event_kind(const parb_event *event);
+PARB_API const char *parb_event_kind(const parb_event *event);
 
 /**
  * The digest, reference or path concerned; "" where there is none. Lives as long as the event.
@@ -419,11 +414,10 @@ PARB_API uint64_t parb_event_total(const parb_event *event);
  *
  * @since 0.1
  */
-PARB_API
-const char *parb_event_message(const parb_event *event);
+PARB_API const char *parb_event_message(const parb_event *event);
 
 /**
- * A context; NULL only for a `parent` that is none.
+ * A context. NULL where `parent` is neither NULL nor a context.
  *
  * @param parent  the new context ends with it, and tells it of its progress; NULL: none
  * @since 0.1
@@ -443,9 +437,7 @@ PARB_API void parb_ctx_free(parb_ctx *ctx);
  *
  * @since 0.1
  */
-PARB_API
-void parb_ctx_set_timeout_ms(parb_ctx *ctx,
-                             int64_t timeout_ms);
+PARB_API void parb_ctx_set_timeout_ms(parb_ctx *ctx, int64_t timeout_ms);
 
 /**
  * Has `cb` told of each event of the calls under this context, in place of who was told before; NULL: nobody. To be
@@ -454,11 +446,8 @@ void parb_ctx_set_timeout_ms(parb_ctx *ctx,
  * @param destroy  called once with `user` when no more events will come; NULL: nothing is called
  * @since 0.1
  */
-PARB_API
-void parb_ctx_set_progress(parb_ctx *ctx,
-                           parb_event_cb cb,
-                           void *user,
-                           parb_destroy_cb destroy);
+PARB_API void parb_ctx_set_progress(
+    parb_ctx *ctx, parb_event_cb cb, void *user, parb_destroy_cb destroy);
 
 /**
  * Ends every call under this context and those below it, at once. Any thread may call it, at any time before
@@ -466,8 +455,7 @@ void parb_ctx_set_progress(parb_ctx *ctx,
  *
  * @since 0.1
  */
-PARB_API
-void parb_ctx_cancel(const parb_ctx *ctx);
+PARB_API void parb_ctx_cancel(const parb_ctx *ctx);
 
 /**
  * Whether parb_ctx_cancel was called here or above. false for NULL.
@@ -482,10 +470,9 @@ PARB_API bool parb_ctx_is_cancelled(const parb_ctx *ctx);
  *
  * @since 0.1
  */
-PARB_API
-void parb_ctx_progress(const parb_ctx *ctx,
-                       uint64_t *out_done,
-                       uint64_t *out_total);
+PARB_API void parb_ctx_progress(const parb_ctx *ctx, uint64_t *out_done, uint64_t *out_total);
+
+/* ---- 4. Operations (14 functions) ------------------------------------------------------------ */
 
 /**
  * Whether the operation is done, so that nothing about it waits any more. false for NULL.
@@ -502,10 +489,7 @@ PARB_API bool parb_op_is_done(const parb_op *op);
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_op_wait(const parb_op *op,
-                         const parb_ctx *ctx);
+PARB_API PARB_CHECK parb_error *parb_op_wait(const parb_op *op, const parb_ctx *ctx);
 
 /**
  * Ends the operation; unless it was done, its outcome will be PARB_CANCELLED. Returns at once.
@@ -516,18 +500,17 @@ PARB_API void parb_op_cancel(const parb_op *op);
 
 /**
  * Has `cb` called once when the operation is done, or now if it is, on a thread of the library. It may call everything
- * that does not wait, parb_op_take_… included.
+ * that does not wait, parb_op_take_image and its like included. Where 64 callbacks of the host run already, only
+ * `destroy` is called; the outcome can be taken all the same.
  *
- * Errors: PARB_FORKED; PARB_LIMIT_EXCEEDED: too many callbacks of the host are running. `destroy` is called all the same.
+ * Errors: PARB_FORKED: the operation belongs to the parent process. `destroy` is called all the same.
+ *
+ * @param destroy  called once with `user` when `cb` has returned or will not be called; may be NULL
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_op_on_done(parb_op *op,
-                            parb_done_cb cb,
-                            void *user,
-                            parb_destroy_cb destroy);
+PARB_API PARB_CHECK parb_error *parb_op_on_done(
+    parb_op *op, parb_done_cb cb, void *user, parb_destroy_cb destroy);
 
 /**
  * Takes the outcome of an operation without a result, such as a push.
@@ -536,9 +519,7 @@ parb_error *parb_op_on_done(parb_op *op,
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_op_finish(parb_op *op);
+PARB_API PARB_CHECK parb_error *parb_op_finish(parb_op *op);
 
 /**
  * Takes an image out of an operation. Errors: as for parb_op_finish.
@@ -602,8 +583,9 @@ PARB_API PARB_CHECK parb_error *parb_op_take_buf(parb_op *op, parb_buf **out);
  *
  * @since 0.1
  */
-PARB_API
-void parb_op_free(parb_op *op);
+PARB_API void parb_op_free(parb_op *op);
+
+/* ---- 5. Completion queues (6 functions) ------------------------------------------------------ */
 
 /**
  * A queue.
@@ -620,8 +602,7 @@ PARB_API PARB_CHECK parb_error *parb_queue_new(parb_queue **out);
  *
  * @since 0.1
  */
-PARB_API
-void parb_queue_free(parb_queue *queue);
+PARB_API void parb_queue_free(parb_queue *queue);
 
 /**
  * A file descriptor that is readable while there are tags to take. Poll it, and leave its content alone; it lives as
@@ -629,8 +610,7 @@ void parb_queue_free(parb_queue *queue);
  *
  * @since 0.1
  */
-PARB_API
-ptrdiff_t parb_queue_fd(const parb_queue *queue);
+PARB_API ptrdiff_t parb_queue_fd(const parb_queue *queue);
 
 /**
  * Has the queue give `tag` once when `op` is done, or now if it is. An operation may be in several queues.
@@ -640,27 +620,20 @@ ptrdiff_t parb_queue_fd(const parb_queue *queue);
  * @param tag  anything, also a number; it is never looked at
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_queue_add(const parb_queue *queue,
-                           parb_op *op,
-                           void *tag);
+PARB_API PARB_CHECK parb_error *parb_queue_add(const parb_queue *queue, parb_op *op, void *tag);
 
 /**
- * Takes up to `cap` tags, waiting for the first one for so long: 0: not at all; less than 0: until there is one. None
- * after that time, or after parb_queue_wake: `out_n` is 0.
+ * Takes up to `cap` tags into `out_tags`, and writes their number to `out_n`. Blocks until there is one, `timeout_ms`
+ * have passed, or parb_queue_wake was called; in both of the latter cases the number is 0.
  *
  * Errors: PARB_INVALID_STATE: the queue was freed, or this is a thread of the library and would have to wait.
  *
+ * @param timeout_ms  0: does not wait; less than 0: waits as long as it takes
+ * @param cap         how many tags `out_tags` has room for: 1 or more
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_queue_take(const parb_queue *queue,
-                            int64_t timeout_ms,
-                            void **out_tags,
-                            size_t cap,
-                            size_t *out_n);
+PARB_API PARB_CHECK parb_error *parb_queue_take(
+    const parb_queue *queue, int64_t timeout_ms, void **out_tags, size_t cap, size_t *out_n);
 
 /**
  * Makes one take come back without a tag: one that waits, or the next one.
@@ -668,6 +641,8 @@ parb_error *parb_queue_take(const parb_queue *queue,
  * @since 0.1
  */
 PARB_API void parb_queue_wake(const parb_queue *queue);
+
+/* ---- 6. Bytes, lists, maps (12 functions) ---------------------------------------------------- */
 
 /**
  * The bytes; NULL for NULL. Lives as long as the buf.
@@ -703,9 +678,7 @@ PARB_API PARB_CHECK parb_strings *parb_strings_new(const char *const *items, siz
  *
  * @since 0.1
  */
-PARB_API
-void parb_strings_add(parb_strings *list,
-                      const char *text);
+PARB_API void parb_strings_add(parb_strings *list, const char *text);
 
 /**
  * How many texts there are.
@@ -756,6 +729,8 @@ PARB_API const char *parb_map_value_at(const parb_map *map, size_t i);
  */
 PARB_API const char *parb_map_get(const parb_map *map, const char *key);
 
+/* ---- 7. Options of a call (9 functions) ------------------------------------------------------ */
+
 /**
  * Options with nothing set.
  *
@@ -776,9 +751,7 @@ PARB_API void parb_options_free(parb_options *options);
  * @param platform  os/architecture[/variant][:os.version], such as "linux/arm64/v8"
  * @since 0.1
  */
-PARB_API
-void parb_options_set_platform(parb_options *options,
-                               const char *platform);
+PARB_API void parb_options_set_platform(parb_options *options, const char *platform);
 
 /**
  * How many blobs are moved at once, at most. Read by parb_push, parb_push_index, parb_push_layer,
@@ -795,9 +768,7 @@ PARB_API void parb_options_set_jobs(parb_options *options, uint32_t jobs);
  *
  * @since 0.1
  */
-PARB_API
-void parb_options_set_sink(parb_options *options,
-                           const parb_sink *sink);
+PARB_API void parb_options_set_sink(parb_options *options, const parb_sink *sink);
 
 /**
  * How a new layer is compressed. Without it a plain tar becomes gzip, and a tar that is gzip or zstd stays as it is.
@@ -807,10 +778,7 @@ void parb_options_set_sink(parb_options *options,
  * @param level  0: the default (gzip 2, zstd 3); else gzip 1 to 9, zstd 1 to 19
  * @since 0.1
  */
-PARB_API
-void parb_options_set_compression(parb_options *options,
-                                  const char *name,
-                                  int32_t level);
+PARB_API void parb_options_set_compression(parb_options *options, const char *name, int32_t level);
 
 /**
  * Whose media types a new image carries. Read by parb_image_builder_build where there is no base.
@@ -827,17 +795,16 @@ PARB_API void parb_options_set_format(parb_options *options, const char *oci_or_
  *
  * @since 0.1
  */
-PARB_API
-void parb_options_set_mount_from(parb_options *options,
-                                 const parb_ref *repository);
+PARB_API void parb_options_set_mount_from(parb_options *options, const parb_ref *repository);
 
 /**
  * Push non-distributable ("foreign") layers too, which are left out otherwise. Read by parb_push, parb_push_index.
  *
  * @since 0.1
  */
-PARB_API
-void parb_options_set_foreign_layers(parb_options *options);
+PARB_API void parb_options_set_foreign_layers(parb_options *options);
+
+/* ---- 8. References and descriptors (18 functions) -------------------------------------------- */
 
 /**
  * Parses a reference and fills in the defaults: registry index.docker.io, "library/" before single names there, tag
@@ -849,11 +816,8 @@ void parb_options_set_foreign_layers(parb_options *options);
  * @param options  none are read yet
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_ref_parse(const char *text,
-                           const parb_options *options,
-                           parb_ref **out);
+PARB_API PARB_CHECK parb_error *parb_ref_parse(
+    const char *text, const parb_options *options, parb_ref **out);
 
 /**
  * The same repository under another tag, without a digest.
@@ -862,11 +826,8 @@ parb_error *parb_ref_parse(const char *text,
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_ref_with_tag(const parb_ref *reference,
-                              const char *tag,
-                              parb_ref **out);
+PARB_API PARB_CHECK parb_error *parb_ref_with_tag(
+    const parb_ref *reference, const char *tag, parb_ref **out);
 
 /**
  * The same repository with a digest, without a tag.
@@ -875,11 +836,8 @@ parb_error *parb_ref_with_tag(const parb_ref *reference,
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_ref_with_digest(const parb_ref *reference,
-                                 const char *digest,
-                                 parb_ref **out);
+PARB_API PARB_CHECK parb_error *parb_ref_with_digest(
+    const parb_ref *reference, const char *digest, parb_ref **out);
 
 /**
  * Another handle for the same reference; NULL for NULL.
@@ -945,7 +903,7 @@ PARB_API PARB_CHECK parb_descriptor *parb_descriptor_clone(const parb_descriptor
 PARB_API const char *parb_descriptor_media_type(const parb_descriptor *descriptor);
 
 /**
- * The content's digest, such as "sha256:…". Lives as long as the descriptor.
+ * The content's digest, such as "sha256:...". Lives as long as the descriptor.
  *
  * @since 0.1
  */
@@ -963,8 +921,7 @@ PARB_API uint64_t parb_descriptor_size(const parb_descriptor *descriptor);
  *
  * @since 0.1
  */
-PARB_API
-const char *parb_descriptor_platform(const parb_descriptor *descriptor);
+PARB_API const char *parb_descriptor_platform(const parb_descriptor *descriptor);
 
 /**
  * What kind of artifact it is; NULL where that is not said. Lives as long as the descriptor.
@@ -986,6 +943,8 @@ PARB_API const parb_map *parb_descriptor_annotations(const parb_descriptor *desc
  * @since 0.1
  */
 PARB_API void parb_descriptor_free(parb_descriptor *descriptor);
+
+/* ---- 9. Images (13 functions) ---------------------------------------------------------------- */
 
 /**
  * Another handle for the same image; NULL for NULL.
@@ -1051,11 +1010,8 @@ PARB_API size_t parb_image_layer_count(const parb_image *image);
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_image_layer_at(const parb_image *image,
-                                size_t i,
-                                parb_layer **out);
+PARB_API PARB_CHECK parb_error *parb_image_layer_at(
+    const parb_image *image, size_t i, parb_layer **out);
 
 /**
  * The image's config. Blocks on the network the first time, and answers from memory afterwards.
@@ -1066,24 +1022,16 @@ parb_error *parb_image_layer_at(const parb_image *image,
  * @param options  none are read
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_image_config(const parb_image *image,
-                              const parb_options *options,
-                              const parb_ctx *ctx,
-                              parb_config **out);
+PARB_API PARB_CHECK parb_error *parb_image_config(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_config **out);
 
 /**
  * parb_image_config that returns at once; the config comes from parb_op_take_config.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_image_config_start(const parb_image *image,
-                                    const parb_options *options,
-                                    const parb_ctx *ctx,
-                                    parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_image_config_start(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
  * Reads every blob of the image to its end and checks sizes, digests and diff ids. Blocks while it reads.
@@ -1093,23 +1041,18 @@ parb_error *parb_image_config_start(const parb_image *image,
  * @param options  jobs
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_image_validate(const parb_image *image,
-                                const parb_options *options,
-                                const parb_ctx *ctx);
+PARB_API PARB_CHECK parb_error *parb_image_validate(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx);
 
 /**
  * parb_image_validate that returns at once; the outcome comes from parb_op_finish.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_image_validate_start(const parb_image *image,
-                                      const parb_options *options,
-                                      const parb_ctx *ctx,
-                                      parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_image_validate_start(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/* ---- 10. Image configs (16 functions) -------------------------------------------------------- */
 
 /**
  * Reads a config. Never blocks.
@@ -1119,12 +1062,8 @@ parb_error *parb_image_validate_start(const parb_image *image,
  * @param options  none are read
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_config_parse(const uint8_t *json,
-                              size_t len,
-                              const parb_options *options,
-                              parb_config **out);
+PARB_API PARB_CHECK parb_error *parb_config_parse(
+    const uint8_t *json, size_t len, const parb_options *options, parb_config **out);
 
 /**
  * Frees a config. NULL is fine.
@@ -1146,8 +1085,7 @@ PARB_API const uint8_t *parb_config_json(const parb_config *config, size_t *out_
  *
  * @since 0.1
  */
-PARB_API
-const char *parb_config_platform(const parb_config *config);
+PARB_API const char *parb_config_platform(const parb_config *config);
 
 /**
  * When the image was made, in RFC 3339; NULL where that is not said. Lives as long as the config.
@@ -1233,6 +1171,8 @@ PARB_API const char *parb_config_stop_signal(const parb_config *config);
  */
 PARB_API const parb_strings *parb_config_diff_ids(const parb_config *config);
 
+/* ---- 11. Indexes (11 functions) -------------------------------------------------------------- */
+
 /**
  * Another handle for the same index; NULL for NULL.
  *
@@ -1291,26 +1231,18 @@ PARB_API const parb_descriptor *parb_index_at(const parb_index *index, size_t i)
  * @param options  none are read
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_index_image(const parb_index *index,
-                             const char *digest_or_platform,
-                             const parb_options *options,
-                             const parb_ctx *ctx,
-                             parb_image **out);
+PARB_API PARB_CHECK parb_error *parb_index_image(
+    const parb_index *index, const char *digest_or_platform, const parb_options *options,
+    const parb_ctx *ctx, parb_image **out);
 
 /**
  * parb_index_image that returns at once; the image comes from parb_op_take_image.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_index_image_start(const parb_index *index,
-                                   const char *digest_or_platform,
-                                   const parb_options *options,
-                                   const parb_ctx *ctx,
-                                   parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_index_image_start(
+    const parb_index *index, const char *digest_or_platform, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
 
 /**
  * The nested index with this digest. Blocks on the network.
@@ -1320,39 +1252,32 @@ parb_error *parb_index_image_start(const parb_index *index,
  * @param options  none are read
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_index_child(const parb_index *index,
-                             const char *digest,
-                             const parb_options *options,
-                             const parb_ctx *ctx,
-                             parb_index **out);
+PARB_API PARB_CHECK parb_error *parb_index_child(
+    const parb_index *index, const char *digest, const parb_options *options, const parb_ctx *ctx,
+    parb_index **out);
 
 /**
  * parb_index_child that returns at once; the index comes from parb_op_take_index.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_index_child_start(const parb_index *index,
-                                   const char *digest,
-                                   const parb_options *options,
-                                   const parb_ctx *ctx,
-                                   parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_index_child_start(
+    const parb_index *index, const char *digest, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/* ---- 12. Layers (38 functions) --------------------------------------------------------------- */
 
 /**
  * A repository as a sink: new layers are uploaded while they are compressed, and a push of an image that has them
  * finds them there. Never blocks.
  *
+ * Errors: PARB_INVALID_ARGUMENT.
+ *
  * @param repository  its tag and digest play no part
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_sink_repository(const parb_client *client,
-                                 const parb_ref *repository,
-                                 parb_sink **out);
+PARB_API PARB_CHECK parb_error *parb_sink_repository(
+    const parb_client *client, const parb_ref *repository, parb_sink **out);
 
 /**
  * Frees a sink. NULL is fine. Layers that were written into it stay.
@@ -1371,24 +1296,16 @@ PARB_API void parb_sink_free(parb_sink *sink);
  * @param options  sink, compression
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_from_file(const char *path,
-                                 const parb_options *options,
-                                 const parb_ctx *ctx,
-                                 parb_layer **out);
+PARB_API PARB_CHECK parb_error *parb_layer_from_file(
+    const char *path, const parb_options *options, const parb_ctx *ctx, parb_layer **out);
 
 /**
  * parb_layer_from_file that returns at once; the layer comes from parb_op_take_layer.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_from_file_start(const char *path,
-                                       const parb_options *options,
-                                       const parb_ctx *ctx,
-                                       parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_layer_from_file_start(
+    const char *path, const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
  * Makes a layer from a directory's content: names sorted, owner 0:0, modification time 0 or $SOURCE_DATE_EPOCH, so
@@ -1399,24 +1316,16 @@ parb_error *parb_layer_from_file_start(const char *path,
  * @param options  sink, compression
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_from_dir(const char *path,
-                                const parb_options *options,
-                                const parb_ctx *ctx,
-                                parb_layer **out);
+PARB_API PARB_CHECK parb_error *parb_layer_from_dir(
+    const char *path, const parb_options *options, const parb_ctx *ctx, parb_layer **out);
 
 /**
  * parb_layer_from_dir that returns at once; the layer comes from parb_op_take_layer.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_from_dir_start(const char *path,
-                                      const parb_options *options,
-                                      const parb_ctx *ctx,
-                                      parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_layer_from_dir_start(
+    const char *path, const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
  * Makes a layer from a tar in memory, which is copied. Blocks until the layer is in its sink.
@@ -1426,26 +1335,18 @@ parb_error *parb_layer_from_dir_start(const char *path,
  * @param options  sink, compression
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_from_bytes(const uint8_t *tar,
-                                  size_t len,
-                                  const parb_options *options,
-                                  const parb_ctx *ctx,
-                                  parb_layer **out);
+PARB_API PARB_CHECK parb_error *parb_layer_from_bytes(
+    const uint8_t *tar, size_t len, const parb_options *options, const parb_ctx *ctx,
+    parb_layer **out);
 
 /**
  * parb_layer_from_bytes that returns at once; the layer comes from parb_op_take_layer.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_from_bytes_start(const uint8_t *tar,
-                                        size_t len,
-                                        const parb_options *options,
-                                        const parb_ctx *ctx,
-                                        parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_layer_from_bytes_start(
+    const uint8_t *tar, size_t len, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
 
 /**
  * Makes a layer from a stream of the host, which is read on a thread of the library (at most 64 of them at once). If
@@ -1458,48 +1359,36 @@ parb_error *parb_layer_from_bytes_start(const uint8_t *tar,
  * @param options  sink, compression
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_from_source(parb_source *source,
-                                   const parb_options *options,
-                                   const parb_ctx *ctx,
-                                   parb_layer **out);
+PARB_API PARB_CHECK parb_error *parb_layer_from_source(
+    parb_source *source, const parb_options *options, const parb_ctx *ctx, parb_layer **out);
 
 /**
  * parb_layer_from_source that returns at once; the layer comes from parb_op_take_layer.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_from_source_start(parb_source *source,
-                                         const parb_options *options,
-                                         const parb_ctx *ctx,
-                                         parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_layer_from_source_start(
+    parb_source *source, const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
  * Opens a writer for a layer's tar (plain, or compressed with gzip or zstd) into the options' sink. Blocks on the
  * network where the sink is a repository.
  *
+ * Errors: those of the sink; PARB_IO: no file in $TMPDIR; PARB_INVALID_ARGUMENT: an option that is not read.
+ *
  * @param options  sink, compression
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_writer_new(const parb_options *options,
-                                  const parb_ctx *ctx,
-                                  parb_layer_writer **out);
+PARB_API PARB_CHECK parb_error *parb_layer_writer_new(
+    const parb_options *options, const parb_ctx *ctx, parb_layer_writer **out);
 
 /**
  * parb_layer_writer_new that returns at once; the writer comes from parb_op_take_layer_writer.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_writer_new_start(const parb_options *options,
-                                        const parb_ctx *ctx,
-                                        parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_layer_writer_new_start(
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
  * Takes in the next bytes, all of them. Blocks while the compressor or the sink are behind.
@@ -1509,12 +1398,8 @@ parb_error *parb_layer_writer_new_start(const parb_options *options,
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_writer_write(parb_layer_writer *writer,
-                                    const uint8_t *tar,
-                                    size_t len,
-                                    const parb_ctx *ctx);
+PARB_API PARB_CHECK parb_error *parb_layer_writer_write(
+    parb_layer_writer *writer, const uint8_t *tar, size_t len, const parb_ctx *ctx);
 
 /**
  * Ends the tar and gives the layer. Blocks until the layer is in its sink. The writer is of no more use, and still to
@@ -1525,24 +1410,16 @@ parb_error *parb_layer_writer_write(parb_layer_writer *writer,
  * @param options  none are read
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_writer_finish(parb_layer_writer *writer,
-                                     const parb_options *options,
-                                     const parb_ctx *ctx,
-                                     parb_layer **out);
+PARB_API PARB_CHECK parb_error *parb_layer_writer_finish(
+    parb_layer_writer *writer, const parb_options *options, const parb_ctx *ctx, parb_layer **out);
 
 /**
  * parb_layer_writer_finish that returns at once; the layer comes from parb_op_take_layer.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_writer_finish_start(parb_layer_writer *writer,
-                                           const parb_options *options,
-                                           const parb_ctx *ctx,
-                                           parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_layer_writer_finish_start(
+    parb_layer_writer *writer, const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
  * Frees a writer. NULL is fine. One that was not finished leaves nothing behind.
@@ -1576,27 +1453,21 @@ PARB_API const parb_descriptor *parb_layer_descriptor(const parb_layer *layer);
  * The digest of the layer's uncompressed tar: from the image's config, else by reading the layer. Blocks on the
  * network the first time, and answers from memory afterwards. What it gives lives as long as the layer.
  *
+ * Errors: as for parb_image_config and parb_layer_open.
+ *
  * @param options  none are read
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_diff_id(const parb_layer *layer,
-                               const parb_options *options,
-                               const parb_ctx *ctx,
-                               const char **out);
+PARB_API PARB_CHECK parb_error *parb_layer_diff_id(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, const char **out);
 
 /**
  * parb_layer_diff_id that returns at once. After parb_op_finish the call itself answers from memory.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_diff_id_start(const parb_layer *layer,
-                                     const parb_options *options,
-                                     const parb_ctx *ctx,
-                                     parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_layer_diff_id_start(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
  * Opens the layer's bytes as they are stored. Blocks on the network until they begin to come.
@@ -1606,24 +1477,16 @@ parb_error *parb_layer_diff_id_start(const parb_layer *layer,
  * @param options  none are read
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_open(const parb_layer *layer,
-                            const parb_options *options,
-                            const parb_ctx *ctx,
-                            parb_reader **out);
+PARB_API PARB_CHECK parb_error *parb_layer_open(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_reader **out);
 
 /**
  * parb_layer_open that returns at once; the reader comes from parb_op_take_reader.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_open_start(const parb_layer *layer,
-                                  const parb_options *options,
-                                  const parb_ctx *ctx,
-                                  parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_layer_open_start(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
  * Opens the layer's tar, decompressed if it is compressed. Blocks on the network until it begins to come.
@@ -1633,24 +1496,16 @@ parb_error *parb_layer_open_start(const parb_layer *layer,
  * @param options  none are read
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_open_uncompressed(const parb_layer *layer,
-                                         const parb_options *options,
-                                         const parb_ctx *ctx,
-                                         parb_reader **out);
+PARB_API PARB_CHECK parb_error *parb_layer_open_uncompressed(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_reader **out);
 
 /**
  * parb_layer_open_uncompressed that returns at once; the reader comes from parb_op_take_reader.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_open_uncompressed_start(const parb_layer *layer,
-                                               const parb_options *options,
-                                               const parb_ctx *ctx,
-                                               parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_layer_open_uncompressed_start(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
  * A builder of a small layer, without entries. Parent directories are not added by themselves.
@@ -1666,12 +1521,8 @@ PARB_API PARB_CHECK parb_layer_builder *parb_layer_builder_new(void);
  * @param mode  permission bits, such as 0644
  * @since 0.1
  */
-PARB_API
-void parb_layer_builder_add_bytes(parb_layer_builder *builder,
-                                  const char *path,
-                                  uint32_t mode,
-                                  const uint8_t *data,
-                                  size_t len);
+PARB_API void parb_layer_builder_add_bytes(
+    parb_layer_builder *builder, const char *path, uint32_t mode, const uint8_t *data, size_t len);
 
 /**
  * Adds a local file, directory (with all that is in it) or symbolic link under a name of its own. It is read when the
@@ -1679,20 +1530,16 @@ void parb_layer_builder_add_bytes(parb_layer_builder *builder,
  *
  * @since 0.1
  */
-PARB_API
-void parb_layer_builder_add_path(parb_layer_builder *builder,
-                                 const char *local,
-                                 const char *path);
+PARB_API void parb_layer_builder_add_path(
+    parb_layer_builder *builder, const char *local, const char *path);
 
 /**
  * Adds a symbolic link.
  *
  * @since 0.1
  */
-PARB_API
-void parb_layer_builder_add_symlink(parb_layer_builder *builder,
-                                    const char *path,
-                                    const char *target);
+PARB_API void parb_layer_builder_add_symlink(
+    parb_layer_builder *builder, const char *path, const char *target);
 
 /**
  * Removes what the layers below have under this name (a whiteout).
@@ -1709,24 +1556,18 @@ PARB_API void parb_layer_builder_remove(parb_layer_builder *builder, const char 
  * @param options  sink, compression
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_builder_build(const parb_layer_builder *builder,
-                                     const parb_options *options,
-                                     const parb_ctx *ctx,
-                                     parb_layer **out);
+PARB_API PARB_CHECK parb_error *parb_layer_builder_build(
+    const parb_layer_builder *builder, const parb_options *options, const parb_ctx *ctx,
+    parb_layer **out);
 
 /**
  * parb_layer_builder_build that returns at once; the layer comes from parb_op_take_layer.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_layer_builder_build_start(const parb_layer_builder *builder,
-                                           const parb_options *options,
-                                           const parb_ctx *ctx,
-                                           parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_layer_builder_build_start(
+    const parb_layer_builder *builder, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
 
 /**
  * Frees a builder. NULL is fine.
@@ -1743,27 +1584,20 @@ PARB_API void parb_layer_builder_free(parb_layer_builder *builder);
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_reader_read(parb_reader *reader,
-                             uint8_t *buf,
-                             size_t cap,
-                             const parb_ctx *ctx,
-                             size_t *out_n);
+PARB_API PARB_CHECK parb_error *parb_reader_read(
+    parb_reader *reader, uint8_t *buf, size_t cap, const parb_ctx *ctx, size_t *out_n);
 
 /**
  * Starts to read the next piece, of whatever size it comes; it comes from parb_op_take_buf, and an empty one is the
  * end. One at a time.
  *
+ * Errors: PARB_INVALID_STATE: two threads at once; those of parb_reader_read come out of the operation.
+ *
  * @param options  none are read
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_reader_next_start(parb_reader *reader,
-                                   const parb_options *options,
-                                   const parb_ctx *ctx,
-                                   parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_reader_next_start(
+    parb_reader *reader, const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
  * Frees a reader. NULL is fine. What was not read yet is not fetched.
@@ -1779,12 +1613,8 @@ PARB_API void parb_reader_free(parb_reader *reader);
  * @param destroy  called once with `user` when the stream is not needed any more; may be NULL
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_source *parb_source_new(parb_read_cb read,
-                             parb_rewind_cb rewind,
-                             void *user,
-                             parb_destroy_cb destroy);
+PARB_API PARB_CHECK parb_source *parb_source_new(
+    parb_read_cb read, parb_rewind_cb rewind, void *user, parb_destroy_cb destroy);
 
 /**
  * Frees a source. NULL is fine. One that is being read is destroyed when its callback returns.
@@ -1793,8 +1623,10 @@ parb_source *parb_source_new(parb_read_cb read,
  */
 PARB_API void parb_source_free(parb_source *source);
 
+/* ---- 13. Image builders (21 functions) ------------------------------------------------------- */
+
 /**
- * A builder without changes. NULL for a `base` that is none.
+ * A builder without changes. NULL where `base` is neither NULL nor an image.
  *
  * @param base  what is changed; NULL: an image from scratch
  * @since 0.1
@@ -1806,9 +1638,7 @@ PARB_API PARB_CHECK parb_image_builder *parb_image_builder_new(const parb_image 
  *
  * @since 0.1
  */
-PARB_API
-void parb_image_builder_add_layer(parb_image_builder *builder,
-                                  const parb_layer *layer);
+PARB_API void parb_image_builder_add_layer(parb_image_builder *builder, const parb_layer *layer);
 
 /**
  * What the history says of the layer added last. Each text may be NULL: nothing is said.
@@ -1816,12 +1646,9 @@ void parb_image_builder_add_layer(parb_image_builder *builder,
  * @param rfc3339  when; NULL: time zero
  * @since 0.1
  */
-PARB_API
-void parb_image_builder_set_history(parb_image_builder *builder,
-                                    const char *created_by,
-                                    const char *author,
-                                    const char *comment,
-                                    const char *rfc3339);
+PARB_API void parb_image_builder_set_history(
+    parb_image_builder *builder, const char *created_by, const char *author, const char *comment,
+    const char *rfc3339);
 
 /**
  * Sets an environment variable: where it stands, or at the end.
@@ -1829,10 +1656,8 @@ void parb_image_builder_set_history(parb_image_builder *builder,
  * @param value  NULL: the variable is removed
  * @since 0.1
  */
-PARB_API
-void parb_image_builder_set_env(parb_image_builder *builder,
-                                const char *name,
-                                const char *value);
+PARB_API void parb_image_builder_set_env(
+    parb_image_builder *builder, const char *name, const char *value);
 
 /**
  * Sets the entry point; the command stays as it is.
@@ -1840,9 +1665,8 @@ void parb_image_builder_set_env(parb_image_builder *builder,
  * @param argv  NULL: it is removed
  * @since 0.1
  */
-PARB_API
-void parb_image_builder_set_entrypoint(parb_image_builder *builder,
-                                       const parb_strings *argv);
+PARB_API void parb_image_builder_set_entrypoint(
+    parb_image_builder *builder, const parb_strings *argv);
 
 /**
  * Sets the command.
@@ -1874,10 +1698,8 @@ PARB_API void parb_image_builder_set_working_dir(parb_image_builder *builder, co
  * @param value  NULL: the label is removed
  * @since 0.1
  */
-PARB_API
-void parb_image_builder_set_label(parb_image_builder *builder,
-                                  const char *key,
-                                  const char *value);
+PARB_API void parb_image_builder_set_label(
+    parb_image_builder *builder, const char *key, const char *value);
 
 /**
  * Sets an annotation of the manifest.
@@ -1885,10 +1707,8 @@ void parb_image_builder_set_label(parb_image_builder *builder,
  * @param value  NULL: the annotation is removed
  * @since 0.1
  */
-PARB_API
-void parb_image_builder_set_annotation(parb_image_builder *builder,
-                                       const char *key,
-                                       const char *value);
+PARB_API void parb_image_builder_set_annotation(
+    parb_image_builder *builder, const char *key, const char *value);
 
 /**
  * Adds an exposed port.
@@ -1949,9 +1769,8 @@ PARB_API void parb_image_builder_set_config(parb_image_builder *builder, const p
  *
  * @since 0.1
  */
-PARB_API
-void parb_image_builder_set_subject(parb_image_builder *builder,
-                                    const parb_descriptor *subject);
+PARB_API void parb_image_builder_set_subject(
+    parb_image_builder *builder, const parb_descriptor *subject);
 
 /**
  * Makes the image; the builder can go on and build again. Without changes it is the base itself. Moves no layer;
@@ -1962,24 +1781,18 @@ void parb_image_builder_set_subject(parb_image_builder *builder,
  * @param options  format, where there is no base
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_image_builder_build(const parb_image_builder *builder,
-                                     const parb_options *options,
-                                     const parb_ctx *ctx,
-                                     parb_image **out);
+PARB_API PARB_CHECK parb_error *parb_image_builder_build(
+    const parb_image_builder *builder, const parb_options *options, const parb_ctx *ctx,
+    parb_image **out);
 
 /**
  * parb_image_builder_build that returns at once; the image comes from parb_op_take_image.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_image_builder_build_start(const parb_image_builder *builder,
-                                           const parb_options *options,
-                                           const parb_ctx *ctx,
-                                           parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_image_builder_build_start(
+    const parb_image_builder *builder, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
 
 /**
  * Frees a builder. NULL is fine.
@@ -1988,6 +1801,8 @@ parb_error *parb_image_builder_build_start(const parb_image_builder *builder,
  */
 PARB_API void parb_image_builder_free(parb_image_builder *builder);
 
+/* ---- 14. Credentials (7 functions) ----------------------------------------------------------- */
+
 /**
  * What docker login or podman login left behind, read here and now: $DOCKER_CONFIG or ~/.docker, $REGISTRY_AUTH_FILE,
  * podman's own places; none of them there: nobody is known. A file that can't be read is reported by the first call
@@ -1995,9 +1810,7 @@ PARB_API void parb_image_builder_free(parb_image_builder *builder);
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_keychain *parb_keychain_default(void);
+PARB_API PARB_CHECK parb_keychain *parb_keychain_default(void);
 
 /**
  * No credentials for anybody.
@@ -2012,11 +1825,8 @@ PARB_API PARB_CHECK parb_keychain *parb_keychain_anonymous(void);
  * @param registry  host, or host:port
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_keychain *parb_keychain_basic(const char *registry,
-                                   const char *user,
-                                   const char *password);
+PARB_API PARB_CHECK parb_keychain *parb_keychain_basic(
+    const char *registry, const char *user, const char *password);
 
 /**
  * A token for one registry, sent as it is. NULL where an argument is NULL or not UTF-8.
@@ -2027,15 +1837,13 @@ parb_keychain *parb_keychain_basic(const char *registry,
 PARB_API PARB_CHECK parb_keychain *parb_keychain_bearer(const char *registry, const char *token);
 
 /**
- * Several keychains: the first that knows something is believed. NULL where one of them is none.
+ * Several keychains: the first that knows something is believed. NULL where one of them is no keychain.
  *
  * @param list  NULL with a `count` of 0: as parb_keychain_anonymous
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_keychain *parb_keychain_chain(const parb_keychain *const *list,
-                                   size_t count);
+PARB_API PARB_CHECK parb_keychain *parb_keychain_chain(
+    const parb_keychain *const *list, size_t count);
 
 /**
  * Another handle for the same keychain; NULL for NULL.
@@ -2050,6 +1858,8 @@ PARB_API PARB_CHECK parb_keychain *parb_keychain_clone(const parb_keychain *keyc
  * @since 0.1
  */
 PARB_API void parb_keychain_free(parb_keychain *keychain);
+
+/* ---- 15. The client (13 functions) ----------------------------------------------------------- */
 
 /**
  * Options with nothing set.
@@ -2070,9 +1880,8 @@ PARB_API void parb_client_options_free(parb_client_options *options);
  *
  * @since 0.1
  */
-PARB_API
-void parb_client_options_set_keychain(parb_client_options *options,
-                                      const parb_keychain *keychain);
+PARB_API void parb_client_options_set_keychain(
+    parb_client_options *options, const parb_keychain *keychain);
 
 /**
  * What stands first in the User-Agent header; "parbuckle/VERSION" follows it.
@@ -2102,9 +1911,8 @@ PARB_API void parb_client_options_add_ca_pem(parb_client_options *options, const
  * @param registry  host, or host:port, as references write it
  * @since 0.1
  */
-PARB_API
-void parb_client_options_add_plain_http(parb_client_options *options,
-                                        const char *registry);
+PARB_API void parb_client_options_add_plain_http(
+    parb_client_options *options, const char *registry);
 
 /**
  * How long to wait, in milliseconds, for a connection (10,000 without this call), for an answer's first byte (30,000)
@@ -2112,11 +1920,8 @@ void parb_client_options_add_plain_http(parb_client_options *options,
  *
  * @since 0.1
  */
-PARB_API
-void parb_client_options_set_timeouts_ms(parb_client_options *options,
-                                         int64_t connect,
-                                         int64_t first_byte,
-                                         int64_t idle);
+PARB_API void parb_client_options_set_timeouts_ms(
+    parb_client_options *options, int64_t connect, int64_t first_byte, int64_t idle);
 
 /**
  * How often a request is tried at most (5 without this call), and how many milliseconds lie between the first two
@@ -2124,10 +1929,8 @@ void parb_client_options_set_timeouts_ms(parb_client_options *options,
  *
  * @since 0.1
  */
-PARB_API
-void parb_client_options_set_retry(parb_client_options *options,
-                                   uint32_t attempts,
-                                   int64_t first_delay_ms);
+PARB_API void parb_client_options_set_retry(
+    parb_client_options *options, uint32_t attempts, int64_t first_delay_ms);
 
 /**
  * A client. Reads the environment, and the files it and the options name, on the calling thread; opens no connection.
@@ -2137,21 +1940,18 @@ void parb_client_options_set_retry(parb_client_options *options,
  * @param options  NULL: the defaults
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_client_new(const parb_client_options *options,
-                            parb_client **out);
+PARB_API PARB_CHECK parb_error *parb_client_new(
+    const parb_client_options *options, parb_client **out);
 
 /**
  * What the client has done so far, as a JSON object: bytes and threads of each stage, requests, retries. New members
- * may come.
+ * may come. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_client_stats(const parb_client *client,
-                              parb_buf **out);
+PARB_API PARB_CHECK parb_error *parb_client_stats(const parb_client *client, parb_buf **out);
 
 /**
  * Ends everything that runs on the client, and blocks until it is gone or `ctx` ends. Afterwards the client and the
@@ -2162,18 +1962,16 @@ parb_error *parb_client_stats(const parb_client *client,
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_client_close(const parb_client *client,
-                              const parb_ctx *ctx);
+PARB_API PARB_CHECK parb_error *parb_client_close(const parb_client *client, const parb_ctx *ctx);
 
 /**
  * Frees the handle. NULL is fine; never waits. Calls that run and values made through the client go on.
  *
  * @since 0.1
  */
-PARB_API
-void parb_client_free(parb_client *client);
+PARB_API void parb_client_free(parb_client *client);
+
+/* ---- 16. Registries (12 functions) ----------------------------------------------------------- */
 
 /**
  * What a reference names: media type, digest, size; with the option platform, the image for it in an index. Blocks on
@@ -2185,26 +1983,18 @@ void parb_client_free(parb_client *client);
  * @param options  platform
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_resolve(const parb_client *client,
-                         const parb_ref *reference,
-                         const parb_options *options,
-                         const parb_ctx *ctx,
-                         parb_descriptor **out);
+PARB_API PARB_CHECK parb_error *parb_resolve(
+    const parb_client *client, const parb_ref *reference, const parb_options *options,
+    const parb_ctx *ctx, parb_descriptor **out);
 
 /**
  * parb_resolve that returns at once; the descriptor comes from parb_op_take_descriptor.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_resolve_start(const parb_client *client,
-                               const parb_ref *reference,
-                               const parb_options *options,
-                               const parb_ctx *ctx,
-                               parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_resolve_start(
+    const parb_client *client, const parb_ref *reference, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
 
 /**
  * The image that a reference names; of an index, the one for the option platform (linux/amd64 without it). Its
@@ -2216,26 +2006,18 @@ parb_error *parb_resolve_start(const parb_client *client,
  * @param options  platform
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_pull(const parb_client *client,
-                      const parb_ref *reference,
-                      const parb_options *options,
-                      const parb_ctx *ctx,
-                      parb_image **out);
+PARB_API PARB_CHECK parb_error *parb_pull(
+    const parb_client *client, const parb_ref *reference, const parb_options *options,
+    const parb_ctx *ctx, parb_image **out);
 
 /**
  * parb_pull that returns at once; the image comes from parb_op_take_image.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_pull_start(const parb_client *client,
-                            const parb_ref *reference,
-                            const parb_options *options,
-                            const parb_ctx *ctx,
-                            parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_pull_start(
+    const parb_client *client, const parb_ref *reference, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
 
 /**
  * The index that a reference names. Blocks on the network.
@@ -2245,26 +2027,18 @@ parb_error *parb_pull_start(const parb_client *client,
  * @param options  none are read
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_pull_index(const parb_client *client,
-                            const parb_ref *reference,
-                            const parb_options *options,
-                            const parb_ctx *ctx,
-                            parb_index **out);
+PARB_API PARB_CHECK parb_error *parb_pull_index(
+    const parb_client *client, const parb_ref *reference, const parb_options *options,
+    const parb_ctx *ctx, parb_index **out);
 
 /**
  * parb_pull_index that returns at once; the index comes from parb_op_take_index.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_pull_index_start(const parb_client *client,
-                                  const parb_ref *reference,
-                                  const parb_options *options,
-                                  const parb_ctx *ctx,
-                                  parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_pull_index_start(
+    const parb_client *client, const parb_ref *reference, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
 
 /**
  * Puts an image where the reference says: first the blobs that the repository lacks, each once, then the manifest;
@@ -2276,27 +2050,18 @@ parb_error *parb_pull_index_start(const parb_client *client,
  * @param options  jobs, mount_from, foreign_layers
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_push(const parb_client *client,
-                      const parb_ref *reference,
-                      const parb_image *image,
-                      const parb_options *options,
-                      const parb_ctx *ctx);
+PARB_API PARB_CHECK parb_error *parb_push(
+    const parb_client *client, const parb_ref *reference, const parb_image *image,
+    const parb_options *options, const parb_ctx *ctx);
 
 /**
  * parb_push that returns at once; the outcome comes from parb_op_finish.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_push_start(const parb_client *client,
-                            const parb_ref *reference,
-                            const parb_image *image,
-                            const parb_options *options,
-                            const parb_ctx *ctx,
-                            parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_push_start(
+    const parb_client *client, const parb_ref *reference, const parb_image *image,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
  * Puts an index, and everything below it, where the reference says. Blocks on the network.
@@ -2306,27 +2071,18 @@ parb_error *parb_push_start(const parb_client *client,
  * @param options  jobs, mount_from, foreign_layers
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_push_index(const parb_client *client,
-                            const parb_ref *reference,
-                            const parb_index *index,
-                            const parb_options *options,
-                            const parb_ctx *ctx);
+PARB_API PARB_CHECK parb_error *parb_push_index(
+    const parb_client *client, const parb_ref *reference, const parb_index *index,
+    const parb_options *options, const parb_ctx *ctx);
 
 /**
  * parb_push_index that returns at once; the outcome comes from parb_op_finish.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_push_index_start(const parb_client *client,
-                                  const parb_ref *reference,
-                                  const parb_index *index,
-                                  const parb_options *options,
-                                  const parb_ctx *ctx,
-                                  parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_push_index_start(
+    const parb_client *client, const parb_ref *reference, const parb_index *index,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
  * Makes sure that a layer's blob is in a repository. Blocks on the network.
@@ -2337,27 +2093,20 @@ parb_error *parb_push_index_start(const parb_client *client,
  * @param options     jobs, mount_from
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_push_layer(const parb_client *client,
-                            const parb_ref *repository,
-                            const parb_layer *layer,
-                            const parb_options *options,
-                            const parb_ctx *ctx);
+PARB_API PARB_CHECK parb_error *parb_push_layer(
+    const parb_client *client, const parb_ref *repository, const parb_layer *layer,
+    const parb_options *options, const parb_ctx *ctx);
 
 /**
  * parb_push_layer that returns at once; the outcome comes from parb_op_finish.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_push_layer_start(const parb_client *client,
-                                  const parb_ref *repository,
-                                  const parb_layer *layer,
-                                  const parb_options *options,
-                                  const parb_ctx *ctx,
-                                  parb_op **out);
+PARB_API PARB_CHECK parb_error *parb_push_layer_start(
+    const parb_client *client, const parb_ref *repository, const parb_layer *layer,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/* ---- 17. The registry server (16 functions) -------------------------------------------------- */
 
 /**
  * Options of a registry in memory on 127.0.0.1, a free port, for everybody.
@@ -2387,19 +2136,15 @@ PARB_API void parb_server_options_set_address(parb_server_options *options, cons
  *
  * @since 0.1
  */
-PARB_API
-void parb_server_options_set_storage_dir(parb_server_options *options,
-                                         const char *path);
+PARB_API void parb_server_options_set_storage_dir(parb_server_options *options, const char *path);
 
 /**
  * Lets a user in, by basic authentication, and nobody without.
  *
  * @since 0.1
  */
-PARB_API
-void parb_server_options_add_user(parb_server_options *options,
-                                  const char *user,
-                                  const char *password);
+PARB_API void parb_server_options_add_user(
+    parb_server_options *options, const char *user, const char *password);
 
 /**
  * Has the users show tokens, which the server itself gives them for their passwords.
@@ -2407,9 +2152,8 @@ void parb_server_options_add_user(parb_server_options *options,
  * @param expires_in_s  how long a token is good for, in seconds: 1 or more
  * @since 0.1
  */
-PARB_API
-void parb_server_options_set_token_auth(parb_server_options *options,
-                                        int64_t expires_in_s);
+PARB_API void parb_server_options_set_token_auth(
+    parb_server_options *options, int64_t expires_in_s);
 
 /**
  * Lets everybody read; only users write.
@@ -2423,10 +2167,8 @@ PARB_API void parb_server_options_set_anonymous_read(parb_server_options *option
  *
  * @since 0.1
  */
-PARB_API
-void parb_server_options_set_tls_files(parb_server_options *options,
-                                       const char *cert_path,
-                                       const char *key_path);
+PARB_API void parb_server_options_set_tls_files(
+    parb_server_options *options, const char *cert_path, const char *key_path);
 
 /**
  * Serves by TLS with a certificate for this name (and localhost) from an authority made for the occasion, which
@@ -2434,9 +2176,7 @@ void parb_server_options_set_tls_files(parb_server_options *options,
  *
  * @since 0.1
  */
-PARB_API
-void parb_server_options_set_tls_domain(parb_server_options *options,
-                                        const char *domain);
+PARB_API void parb_server_options_set_tls_domain(parb_server_options *options, const char *domain);
 
 /**
  * Has the server do something wrong, for tests of clients.
@@ -2448,15 +2188,12 @@ void parb_server_options_set_tls_domain(parb_server_options *options,
  *                "429 retry-after=1", "500", "503", "status=NNN"
  * @since 0.1
  */
-PARB_API
-void parb_server_options_add_fault(parb_server_options *options,
-                                   const char *method,
-                                   const char *path,
-                                   uint32_t nth,
-                                   const char *fault);
+PARB_API void parb_server_options_add_fault(
+    parb_server_options *options, const char *method, const char *path, uint32_t nth,
+    const char *fault);
 
 /**
- * Starts a registry. It serves when this returns.
+ * Starts a registry; blocks until it serves.
  *
  * Errors: the first mistake in the options; PARB_IO: the address or directory can't be used.
  *
@@ -2464,11 +2201,8 @@ void parb_server_options_add_fault(parb_server_options *options,
  * @param ctx      bounds the start only
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_serve(const parb_server_options *options,
-                       const parb_ctx *ctx,
-                       parb_server **out);
+PARB_API PARB_CHECK parb_error *parb_serve(
+    const parb_server_options *options, const parb_ctx *ctx, parb_server **out);
 
 /**
  * Where the server is, such as "http://127.0.0.1:5000". Lives as long as the server.
@@ -2482,19 +2216,17 @@ PARB_API const char *parb_server_url(const parb_server *server);
  *
  * @since 0.1
  */
-PARB_API
-const char *parb_server_ca_pem(const parb_server *server);
+PARB_API const char *parb_server_ca_pem(const parb_server *server);
 
 /**
  * The requests so far, oldest first, each a JSON object: "n", "method", "path", "query", "status", "sent", "received",
- * "user_agent", "ms", and "fault" where one fired. Only so many of the latest are kept.
+ * "user_agent", "ms", and "fault" where one fired. Only so many of the latest are kept. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_server_requests(const parb_server *server,
-                                 parb_strings **out);
+PARB_API PARB_CHECK parb_error *parb_server_requests(const parb_server *server, parb_strings **out);
 
 /**
  * Stops taking requests and blocks until those that run are done, or `ctx` ends. The handle is still to be freed.
@@ -2503,10 +2235,7 @@ parb_error *parb_server_requests(const parb_server *server,
  *
  * @since 0.1
  */
-PARB_API
-PARB_CHECK
-parb_error *parb_server_stop(const parb_server *server,
-                             const parb_ctx *ctx);
+PARB_API PARB_CHECK parb_error *parb_server_stop(const parb_server *server, const parb_ctx *ctx);
 
 /**
  * Stops a server without waiting, and frees it. NULL is fine. What lay in memory is gone.
@@ -2516,7 +2245,7 @@ parb_error *parb_server_stop(const parb_server *server,
 PARB_API void parb_server_free(parb_server *server);
 
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+}
+#endif
 
-#endif  /* PARB_H */
+#endif /* PARB_H */

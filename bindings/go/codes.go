@@ -1,10 +1,10 @@
-// Code generated from src/error.rs; DO NOT EDIT.
+// Code generated from cbindgen.toml by tests/it/tables.rs; DO NOT EDIT.
 
 package parbuckle
 
 // The kinds of failures.
 const (
-	Cancelled       Code = 1  // the context was cancelled
+	Cancelled       Code = 1  // the ctx was cancelled
 	TimedOut        Code = 2  // a deadline or one of the client's time limits passed
 	InvalidArgument Code = 3  // an argument makes no sense; the message names it
 	InvalidState    Code = 4  // not now: closed, finished, or used by two threads at once

@@ -27,7 +27,7 @@ unsafe impl Opaque for parb_image_builder {
     const TAG: u64 = u64::from_le_bytes(*b"parbibld");
 }
 
-/// A builder without changes. NULL for a `base` that is none.
+/// A builder without changes. NULL where `base` is neither NULL nor an image.
 ///
 /// @param base  what is changed; NULL: an image from scratch
 /// @since 0.1

@@ -162,7 +162,9 @@ pub unsafe extern "C" fn parb_client_new(
 }
 
 /// What the client has done so far, as a JSON object: bytes and threads of each stage, requests, retries. New members
-/// may come.
+/// may come. Never blocks.
+///
+/// Errors: PARB_INVALID_ARGUMENT.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]

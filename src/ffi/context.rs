@@ -98,7 +98,7 @@ pub unsafe extern "C" fn parb_event_message(event: *const parb_event) -> *const 
     get(c"".as_ptr(), || Ok(event.get("event")?.message.as_ptr()))
 }
 
-/// A context; NULL only for a `parent` that is none.
+/// A context. NULL where `parent` is neither NULL nor a context.
 ///
 /// @param parent  the new context ends with it, and tells it of its progress; NULL: none
 /// @since 0.1

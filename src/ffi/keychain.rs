@@ -67,7 +67,7 @@ pub unsafe extern "C" fn parb_keychain_bearer(registry: *const c_char, token: *c
     get(null_mut(), || Ok(new(Keychain::bearer(text(registry, "registry")?, text(token, "token")?))))
 }
 
-/// Several keychains: the first that knows something is believed. NULL where one of them is none.
+/// Several keychains: the first that knows something is believed. NULL where one of them is no keychain.
 ///
 /// @param list  NULL with a `count` of 0: as parb_keychain_anonymous
 /// @since 0.1

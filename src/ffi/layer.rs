@@ -112,6 +112,8 @@ unsafe impl Opaque for parb_source {
 /// A repository as a sink: new layers are uploaded while they are compressed, and a push of an image that has them
 /// finds them there. Never blocks.
 ///
+/// Errors: PARB_INVALID_ARGUMENT.
+///
 /// @param repository  its tag and digest play no part
 /// @since 0.1
 #[unsafe(no_mangle)]
@@ -268,7 +270,10 @@ pub unsafe extern "C" fn parb_layer_from_source(
     ctx: *const parb_ctx,
     out: *mut *mut parb_layer,
 ) -> *mut parb_error {
-    call(|| put_waited(out, from_source(source, options, ctx)?, LayerHandle::new))
+    call(|| {
+        wants(out, "out")?;
+        put_waited(out, from_source(source, options, ctx)?, LayerHandle::new)
+    })
 }
 
 /// parb_layer_from_source that returns at once; the layer comes from parb_op_take_layer.
@@ -282,7 +287,10 @@ pub unsafe extern "C" fn parb_layer_from_source_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, from_source(source, options, ctx)))
+    call(|| {
+        wants(out, "out")?;
+        start(out, from_source(source, options, ctx))
+    })
 }
 
 unsafe fn from_source(
@@ -298,6 +306,8 @@ unsafe fn from_source(
 
 /// Opens a writer for a layer's tar (plain, or compressed with gzip or zstd) into the options' sink. Blocks on the
 /// network where the sink is a repository.
+///
+/// Errors: those of the sink; PARB_IO: no file in $TMPDIR; PARB_INVALID_ARGUMENT: an option that is not read.
 ///
 /// @param options  sink, compression
 /// @since 0.1
@@ -432,6 +442,8 @@ pub unsafe extern "C" fn parb_layer_descriptor(layer: *const parb_layer) -> *con
 
 /// The digest of the layer's uncompressed tar: from the image's config, else by reading the layer. Blocks on the
 /// network the first time, and answers from memory afterwards. What it gives lives as long as the layer.
+///
+/// Errors: as for parb_image_config and parb_layer_open.
 ///
 /// @param options  none are read
 /// @since 0.1
@@ -679,6 +691,8 @@ pub unsafe extern "C" fn parb_reader_read(
 
 /// Starts to read the next piece, of whatever size it comes; it comes from parb_op_take_buf, and an empty one is the
 /// end. One at a time.
+///
+/// Errors: PARB_INVALID_STATE: two threads at once; those of parb_reader_read come out of the operation.
 ///
 /// @param options  none are read
 /// @since 0.1

@@ -21,7 +21,7 @@ unsafe impl Opaque for parb_buf {
     const THREADED: bool = false;
 }
 
-/// A list of texts.
+/// A list of texts. Yours to free, unless it is lent (const).
 pub struct parb_strings {
     _private: [u8; 0],
 }

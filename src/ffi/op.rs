@@ -118,9 +118,12 @@ pub unsafe extern "C" fn parb_op_cancel(op: *const parb_op) {
 }
 
 /// Has `cb` called once when the operation is done, or now if it is, on a thread of the library. It may call everything
-/// that does not wait, parb_op_take_… included.
+/// that does not wait, parb_op_take_image and its like included. Where 64 callbacks of the host run already, only
+/// `destroy` is called; the outcome can be taken all the same.
 ///
-/// Errors: PARB_FORKED; PARB_LIMIT_EXCEEDED: too many callbacks of the host are running. `destroy` is called all the same.
+/// Errors: PARB_FORKED: the operation belongs to the parent process. `destroy` is called all the same.
+///
+/// @param destroy  called once with `user` when `cb` has returned or will not be called; may be NULL
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
@@ -147,7 +150,7 @@ pub unsafe extern "C" fn parb_op_on_done(
     })
 }
 
-/// Called when an operation is done.
+/// Called when an operation is done, on a thread of the library. It may call everything that does not wait.
 pub type parb_done_cb = Option<unsafe extern "C" fn(user: *mut c_void)>;
 
 /// Takes the outcome of an operation without a result, such as a push.

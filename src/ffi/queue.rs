@@ -156,11 +156,13 @@ pub unsafe extern "C" fn parb_queue_add(
     })
 }
 
-/// Takes up to `cap` tags, waiting for the first one for so long: 0: not at all; less than 0: until there is one. None
-/// after that time, or after parb_queue_wake: `out_n` is 0.
+/// Takes up to `cap` tags into `out_tags`, and writes their number to `out_n`. Blocks until there is one, `timeout_ms`
+/// have passed, or parb_queue_wake was called; in both of the latter cases the number is 0.
 ///
 /// Errors: PARB_INVALID_STATE: the queue was freed, or this is a thread of the library and would have to wait.
 ///
+/// @param timeout_ms  0: does not wait; less than 0: waits as long as it takes
+/// @param cap         how many tags `out_tags` has room for: 1 or more
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]

@@ -47,7 +47,8 @@ impl RefHandle {
     }
 }
 
-/// Media type, digest and size of content, with what is said about it. Immutable.
+/// Media type, digest and size of content, with what is said about it. Immutable. Yours to free, unless it is lent
+/// (const).
 pub struct parb_descriptor {
     _private: [u8; 0],
 }
@@ -217,7 +218,7 @@ pub unsafe extern "C" fn parb_descriptor_media_type(descriptor: *const parb_desc
     get(null(), || Ok(descriptor.get("descriptor")?.media_type.as_ptr()))
 }
 
-/// The content's digest, such as "sha256:…". Lives as long as the descriptor.
+/// The content's digest, such as "sha256:...". Lives as long as the descriptor.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]

@@ -168,7 +168,7 @@ pub unsafe extern "C" fn parb_server_options_add_fault(
     edit(options, |o| o.add_fault(text(method, "method")?, text(path, "path")?, nth, text(fault, "fault")?).map(drop))
 }
 
-/// Starts a registry. It serves when this returns.
+/// Starts a registry; blocks until it serves.
 ///
 /// Errors: the first mistake in the options; PARB_IO: the address or directory can't be used.
 ///
@@ -209,7 +209,9 @@ pub unsafe extern "C" fn parb_server_ca_pem(server: *const parb_server) -> *cons
 }
 
 /// The requests so far, oldest first, each a JSON object: "n", "method", "path", "query", "status", "sent", "received",
-/// "user_agent", "ms", and "fault" where one fired. Only so many of the latest are kept.
+/// "user_agent", "ms", and "fault" where one fired. Only so many of the latest are kept. Never blocks.
+///
+/// Errors: PARB_INVALID_ARGUMENT.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]

@@ -1,10 +1,14 @@
-# Generated from include/parbuckle.h; not to be edited.
-"""The functions of the library as ctypes sees them."""
+# Generated from src/ffi by tests/it/tables.rs; not to be edited.
+"""The C library's functions as ctypes sees them.
+
+Handles, errors among them, are plain addresses: an int, or None for NULL. Text goes in and comes out as bytes. Where
+no callback is meant, an empty one says so: ``parb_destroy_cb()``.
+"""
 
 from __future__ import annotations
 
-import ctypes
 from ctypes import (
+    CDLL,
     CFUNCTYPE,
     POINTER,
     c_bool,
@@ -13,288 +17,342 @@ from ctypes import (
     c_int64,
     c_size_t,
     c_ssize_t,
-    c_uint8,
     c_uint32,
     c_uint64,
     c_void_p,
 )
-from typing import Any
+from typing import Any, Final
 
-VERSION_NUMBER = (0 << 24) | (1 << 16) | (0 << 8)
+VERSION: Final = "0.1.0"
 
-CODES: dict[str, int] = {
+#: The codes of errors by name, without their prefix.
+CODES: Final[dict[str, int]] = {
     "OK": 0,
-    "CANCELLED": 1,
-    "TIMED_OUT": 2,
-    "INVALID_ARGUMENT": 3,
-    "INVALID_STATE": 4,
-    "NOT_FOUND": 5,
-    "ALREADY_EXISTS": 6,
-    "UNAUTHENTICATED": 7,
-    "DENIED": 8,
-    "RATE_LIMITED": 9,
-    "UNAVAILABLE": 10,
-    "PROTOCOL": 11,
-    "MALFORMED": 12,
-    "DIGEST_MISMATCH": 13,
-    "UNSUPPORTED": 14,
-    "LIMIT_EXCEEDED": 15,
-    "IO": 16,
-    "TLS": 17,
-    "CALLBACK": 18,
-    "FORKED": 19,
-    "INTERNAL": 20,
+    "CANCELLED": 1,  # the ctx was cancelled
+    "TIMED_OUT": 2,  # a deadline or one of the client's time limits passed
+    "INVALID_ARGUMENT": 3,  # an argument makes no sense; the message names it
+    "INVALID_STATE": 4,  # not now: closed, finished, or used by two threads at once
+    "NOT_FOUND": 5,  # no such repository, tag, manifest, blob or file
+    "ALREADY_EXISTS": 6,  # there already, and not to be replaced
+    "UNAUTHENTICATED": 7,  # the registry wants other, or any, credentials
+    "DENIED": 8,  # the credentials are good and don't allow this
+    "RATE_LIMITED": 9,  # the registry asked for fewer requests
+    "UNAVAILABLE": 10,  # the host can't be reached, or fails by itself
+    "PROTOCOL": 11,  # the registry answered against the protocol
+    "MALFORMED": 12,  # a document or stream is not what it says it is
+    "DIGEST_MISMATCH": 13,  # content does not have the digest or size it was named by
+    "UNSUPPORTED": 14,  # valid, but not something this library does
+    "LIMIT_EXCEEDED": 15,  # one of the named limits would be passed
+    "IO": 16,  # the operating system refused: file, disk, pipe
+    "TLS": 17,  # no trusted TLS connection came about
+    "CALLBACK": 18,  # a callback of the host failed
+    "FORKED": 19,  # made before a fork, and this is the child
+    "INTERNAL": 20,  # a bug in this library
 }
 
-DESTROY_CB = CFUNCTYPE(None, c_void_p)
-EVENT_CB = CFUNCTYPE(None, c_void_p, c_void_p)
-DONE_CB = CFUNCTYPE(None, c_void_p)
-READ_CB = CFUNCTYPE(c_void_p, c_void_p, POINTER(c_uint8), c_size_t, POINTER(c_size_t))
-REWIND_CB = CFUNCTYPE(c_void_p, c_void_p)
+# Handles.
+parb_buf = c_void_p
+parb_client = c_void_p
+parb_client_options = c_void_p
+parb_config = c_void_p
+parb_ctx = c_void_p
+parb_descriptor = c_void_p
+parb_error = c_void_p
+parb_event = c_void_p
+parb_image = c_void_p
+parb_image_builder = c_void_p
+parb_index = c_void_p
+parb_keychain = c_void_p
+parb_layer = c_void_p
+parb_layer_builder = c_void_p
+parb_layer_writer = c_void_p
+parb_map = c_void_p
+parb_op = c_void_p
+parb_options = c_void_p
+parb_queue = c_void_p
+parb_reader = c_void_p
+parb_ref = c_void_p
+parb_server = c_void_p
+parb_server_options = c_void_p
+parb_sink = c_void_p
+parb_source = c_void_p
+parb_strings = c_void_p
 
-# Name, result, parameters.
-FUNCTIONS: list[tuple[str, Any, list[Any]]] = [
-    ("parb_version", c_char_p, []),
-    ("parb_version_number", c_uint32, []),
-    ("parb_build_info", c_char_p, []),
-    ("parb_has_feature", c_bool, [c_char_p]),
-    ("parb_error_new", c_void_p, [c_int32, c_char_p, c_void_p, DESTROY_CB]),
-    ("parb_error_clone", c_void_p, [c_void_p]),
-    ("parb_error_free", None, [c_void_p]),
-    ("parb_error_code", c_int32, [c_void_p]),
-    ("parb_error_code_name", c_char_p, [c_int32]),
-    ("parb_error_message", c_char_p, [c_void_p]),
-    ("parb_error_subject", c_char_p, [c_void_p]),
-    ("parb_error_registry_code", c_char_p, [c_void_p]),
-    ("parb_error_http_status", c_int32, [c_void_p]),
-    ("parb_error_os_code", c_int32, [c_void_p]),
-    ("parb_error_retry_after_ms", c_int64, [c_void_p]),
-    ("parb_error_cause", c_void_p, [c_void_p]),
-    ("parb_error_user", c_void_p, [c_void_p]),
-    ("parb_event_kind", c_char_p, [c_void_p]),
-    ("parb_event_subject", c_char_p, [c_void_p]),
-    ("parb_event_done", c_uint64, [c_void_p]),
-    ("parb_event_total", c_uint64, [c_void_p]),
-    ("parb_event_message", c_char_p, [c_void_p]),
-    ("parb_ctx_new", c_void_p, [c_void_p]),
-    ("parb_ctx_free", None, [c_void_p]),
-    ("parb_ctx_set_timeout_ms", None, [c_void_p, c_int64]),
-    ("parb_ctx_set_progress", None, [c_void_p, EVENT_CB, c_void_p, DESTROY_CB]),
-    ("parb_ctx_cancel", None, [c_void_p]),
-    ("parb_ctx_is_cancelled", c_bool, [c_void_p]),
-    ("parb_ctx_progress", None, [c_void_p, POINTER(c_uint64), POINTER(c_uint64)]),
-    ("parb_op_is_done", c_bool, [c_void_p]),
-    ("parb_op_wait", c_void_p, [c_void_p, c_void_p]),
-    ("parb_op_cancel", None, [c_void_p]),
-    ("parb_op_on_done", c_void_p, [c_void_p, DONE_CB, c_void_p, DESTROY_CB]),
-    ("parb_op_finish", c_void_p, [c_void_p]),
-    ("parb_op_take_image", c_void_p, [c_void_p, POINTER(c_void_p)]),
-    ("parb_op_take_index", c_void_p, [c_void_p, POINTER(c_void_p)]),
-    ("parb_op_take_layer", c_void_p, [c_void_p, POINTER(c_void_p)]),
-    ("parb_op_take_layer_writer", c_void_p, [c_void_p, POINTER(c_void_p)]),
-    ("parb_op_take_config", c_void_p, [c_void_p, POINTER(c_void_p)]),
-    ("parb_op_take_descriptor", c_void_p, [c_void_p, POINTER(c_void_p)]),
-    ("parb_op_take_reader", c_void_p, [c_void_p, POINTER(c_void_p)]),
-    ("parb_op_take_buf", c_void_p, [c_void_p, POINTER(c_void_p)]),
-    ("parb_op_free", None, [c_void_p]),
-    ("parb_queue_new", c_void_p, [POINTER(c_void_p)]),
-    ("parb_queue_free", None, [c_void_p]),
-    ("parb_queue_fd", c_ssize_t, [c_void_p]),
-    ("parb_queue_add", c_void_p, [c_void_p, c_void_p, c_void_p]),
-    ("parb_queue_take", c_void_p, [c_void_p, c_int64, POINTER(c_void_p), c_size_t, POINTER(c_size_t)]),
-    ("parb_queue_wake", None, [c_void_p]),
-    ("parb_buf_data", POINTER(c_uint8), [c_void_p]),
-    ("parb_buf_len", c_size_t, [c_void_p]),
-    ("parb_buf_free", None, [c_void_p]),
-    ("parb_strings_new", c_void_p, [POINTER(c_char_p), c_size_t]),
-    ("parb_strings_add", None, [c_void_p, c_char_p]),
-    ("parb_strings_count", c_size_t, [c_void_p]),
-    ("parb_strings_at", c_char_p, [c_void_p, c_size_t]),
-    ("parb_strings_free", None, [c_void_p]),
-    ("parb_map_count", c_size_t, [c_void_p]),
-    ("parb_map_key_at", c_char_p, [c_void_p, c_size_t]),
-    ("parb_map_value_at", c_char_p, [c_void_p, c_size_t]),
-    ("parb_map_get", c_char_p, [c_void_p, c_char_p]),
-    ("parb_options_new", c_void_p, []),
-    ("parb_options_free", None, [c_void_p]),
-    ("parb_options_set_platform", None, [c_void_p, c_char_p]),
-    ("parb_options_set_jobs", None, [c_void_p, c_uint32]),
-    ("parb_options_set_sink", None, [c_void_p, c_void_p]),
-    ("parb_options_set_compression", None, [c_void_p, c_char_p, c_int32]),
-    ("parb_options_set_format", None, [c_void_p, c_char_p]),
-    ("parb_options_set_mount_from", None, [c_void_p, c_void_p]),
-    ("parb_options_set_foreign_layers", None, [c_void_p]),
-    ("parb_ref_parse", c_void_p, [c_char_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_ref_with_tag", c_void_p, [c_void_p, c_char_p, POINTER(c_void_p)]),
-    ("parb_ref_with_digest", c_void_p, [c_void_p, c_char_p, POINTER(c_void_p)]),
-    ("parb_ref_clone", c_void_p, [c_void_p]),
-    ("parb_ref_text", c_char_p, [c_void_p]),
-    ("parb_ref_registry", c_char_p, [c_void_p]),
-    ("parb_ref_repository", c_char_p, [c_void_p]),
-    ("parb_ref_tag", c_char_p, [c_void_p]),
-    ("parb_ref_digest", c_char_p, [c_void_p]),
-    ("parb_ref_free", None, [c_void_p]),
-    ("parb_descriptor_clone", c_void_p, [c_void_p]),
-    ("parb_descriptor_media_type", c_char_p, [c_void_p]),
-    ("parb_descriptor_digest", c_char_p, [c_void_p]),
-    ("parb_descriptor_size", c_uint64, [c_void_p]),
-    ("parb_descriptor_platform", c_char_p, [c_void_p]),
-    ("parb_descriptor_artifact_type", c_char_p, [c_void_p]),
-    ("parb_descriptor_annotations", c_void_p, [c_void_p]),
-    ("parb_descriptor_free", None, [c_void_p]),
-    ("parb_image_clone", c_void_p, [c_void_p]),
-    ("parb_image_free", None, [c_void_p]),
-    ("parb_image_descriptor", c_void_p, [c_void_p]),
-    ("parb_image_digest", c_char_p, [c_void_p]),
-    ("parb_image_media_type", c_char_p, [c_void_p]),
-    ("parb_image_manifest", POINTER(c_uint8), [c_void_p, POINTER(c_size_t)]),
-    ("parb_image_annotations", c_void_p, [c_void_p]),
-    ("parb_image_layer_count", c_size_t, [c_void_p]),
-    ("parb_image_layer_at", c_void_p, [c_void_p, c_size_t, POINTER(c_void_p)]),
-    ("parb_image_config", c_void_p, [c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_image_config_start", c_void_p, [c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_image_validate", c_void_p, [c_void_p, c_void_p, c_void_p]),
-    ("parb_image_validate_start", c_void_p, [c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_config_parse", c_void_p, [POINTER(c_uint8), c_size_t, c_void_p, POINTER(c_void_p)]),
-    ("parb_config_free", None, [c_void_p]),
-    ("parb_config_json", POINTER(c_uint8), [c_void_p, POINTER(c_size_t)]),
-    ("parb_config_platform", c_char_p, [c_void_p]),
-    ("parb_config_created", c_char_p, [c_void_p]),
-    ("parb_config_user", c_char_p, [c_void_p]),
-    ("parb_config_working_dir", c_char_p, [c_void_p]),
-    ("parb_config_entrypoint", c_void_p, [c_void_p]),
-    ("parb_config_cmd", c_void_p, [c_void_p]),
-    ("parb_config_env", c_void_p, [c_void_p]),
-    ("parb_config_env_get", c_char_p, [c_void_p, c_char_p]),
-    ("parb_config_labels", c_void_p, [c_void_p]),
-    ("parb_config_exposed_ports", c_void_p, [c_void_p]),
-    ("parb_config_volumes", c_void_p, [c_void_p]),
-    ("parb_config_stop_signal", c_char_p, [c_void_p]),
-    ("parb_config_diff_ids", c_void_p, [c_void_p]),
-    ("parb_index_clone", c_void_p, [c_void_p]),
-    ("parb_index_free", None, [c_void_p]),
-    ("parb_index_descriptor", c_void_p, [c_void_p]),
-    ("parb_index_manifest", POINTER(c_uint8), [c_void_p, POINTER(c_size_t)]),
-    ("parb_index_annotations", c_void_p, [c_void_p]),
-    ("parb_index_count", c_size_t, [c_void_p]),
-    ("parb_index_at", c_void_p, [c_void_p, c_size_t]),
-    ("parb_index_image", c_void_p, [c_void_p, c_char_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_index_image_start", c_void_p, [c_void_p, c_char_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_index_child", c_void_p, [c_void_p, c_char_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_index_child_start", c_void_p, [c_void_p, c_char_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_sink_repository", c_void_p, [c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_sink_free", None, [c_void_p]),
-    ("parb_layer_from_file", c_void_p, [c_char_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_from_file_start", c_void_p, [c_char_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_from_dir", c_void_p, [c_char_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_from_dir_start", c_void_p, [c_char_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_from_bytes", c_void_p, [POINTER(c_uint8), c_size_t, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_from_bytes_start", c_void_p, [POINTER(c_uint8), c_size_t, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_from_source", c_void_p, [c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_from_source_start", c_void_p, [c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_writer_new", c_void_p, [c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_writer_new_start", c_void_p, [c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_writer_write", c_void_p, [c_void_p, POINTER(c_uint8), c_size_t, c_void_p]),
-    ("parb_layer_writer_finish", c_void_p, [c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_writer_finish_start", c_void_p, [c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_writer_free", None, [c_void_p]),
-    ("parb_layer_clone", c_void_p, [c_void_p]),
-    ("parb_layer_free", None, [c_void_p]),
-    ("parb_layer_descriptor", c_void_p, [c_void_p]),
-    ("parb_layer_diff_id", c_void_p, [c_void_p, c_void_p, c_void_p, POINTER(c_char_p)]),
-    ("parb_layer_diff_id_start", c_void_p, [c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_open", c_void_p, [c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_open_start", c_void_p, [c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_open_uncompressed", c_void_p, [c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_open_uncompressed_start", c_void_p, [c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_builder_new", c_void_p, []),
-    ("parb_layer_builder_add_bytes", None, [c_void_p, c_char_p, c_uint32, POINTER(c_uint8), c_size_t]),
-    ("parb_layer_builder_add_path", None, [c_void_p, c_char_p, c_char_p]),
-    ("parb_layer_builder_add_symlink", None, [c_void_p, c_char_p, c_char_p]),
-    ("parb_layer_builder_remove", None, [c_void_p, c_char_p]),
-    ("parb_layer_builder_build", c_void_p, [c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_builder_build_start", c_void_p, [c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_layer_builder_free", None, [c_void_p]),
-    ("parb_reader_read", c_void_p, [c_void_p, POINTER(c_uint8), c_size_t, c_void_p, POINTER(c_size_t)]),
-    ("parb_reader_next_start", c_void_p, [c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_reader_free", None, [c_void_p]),
-    ("parb_source_new", c_void_p, [READ_CB, REWIND_CB, c_void_p, DESTROY_CB]),
-    ("parb_source_free", None, [c_void_p]),
-    ("parb_image_builder_new", c_void_p, [c_void_p]),
-    ("parb_image_builder_add_layer", None, [c_void_p, c_void_p]),
-    ("parb_image_builder_set_history", None, [c_void_p, c_char_p, c_char_p, c_char_p, c_char_p]),
-    ("parb_image_builder_set_env", None, [c_void_p, c_char_p, c_char_p]),
-    ("parb_image_builder_set_entrypoint", None, [c_void_p, c_void_p]),
-    ("parb_image_builder_set_cmd", None, [c_void_p, c_void_p]),
-    ("parb_image_builder_set_user", None, [c_void_p, c_char_p]),
-    ("parb_image_builder_set_working_dir", None, [c_void_p, c_char_p]),
-    ("parb_image_builder_set_label", None, [c_void_p, c_char_p, c_char_p]),
-    ("parb_image_builder_set_annotation", None, [c_void_p, c_char_p, c_char_p]),
-    ("parb_image_builder_add_exposed_port", None, [c_void_p, c_char_p]),
-    ("parb_image_builder_add_volume", None, [c_void_p, c_char_p]),
-    ("parb_image_builder_set_stop_signal", None, [c_void_p, c_char_p]),
-    ("parb_image_builder_set_platform", None, [c_void_p, c_char_p]),
-    ("parb_image_builder_set_created", None, [c_void_p, c_char_p]),
-    ("parb_image_builder_set_author", None, [c_void_p, c_char_p]),
-    ("parb_image_builder_set_config", None, [c_void_p, c_void_p]),
-    ("parb_image_builder_set_subject", None, [c_void_p, c_void_p]),
-    ("parb_image_builder_build", c_void_p, [c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_image_builder_build_start", c_void_p, [c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_image_builder_free", None, [c_void_p]),
-    ("parb_keychain_default", c_void_p, []),
-    ("parb_keychain_anonymous", c_void_p, []),
-    ("parb_keychain_basic", c_void_p, [c_char_p, c_char_p, c_char_p]),
-    ("parb_keychain_bearer", c_void_p, [c_char_p, c_char_p]),
-    ("parb_keychain_chain", c_void_p, [POINTER(c_void_p), c_size_t]),
-    ("parb_keychain_clone", c_void_p, [c_void_p]),
-    ("parb_keychain_free", None, [c_void_p]),
-    ("parb_client_options_new", c_void_p, []),
-    ("parb_client_options_free", None, [c_void_p]),
-    ("parb_client_options_set_keychain", None, [c_void_p, c_void_p]),
-    ("parb_client_options_set_user_agent", None, [c_void_p, c_char_p]),
-    ("parb_client_options_add_ca_file", None, [c_void_p, c_char_p]),
-    ("parb_client_options_add_ca_pem", None, [c_void_p, c_char_p]),
-    ("parb_client_options_add_plain_http", None, [c_void_p, c_char_p]),
-    ("parb_client_options_set_timeouts_ms", None, [c_void_p, c_int64, c_int64, c_int64]),
-    ("parb_client_options_set_retry", None, [c_void_p, c_uint32, c_int64]),
-    ("parb_client_new", c_void_p, [c_void_p, POINTER(c_void_p)]),
-    ("parb_client_stats", c_void_p, [c_void_p, POINTER(c_void_p)]),
-    ("parb_client_close", c_void_p, [c_void_p, c_void_p]),
-    ("parb_client_free", None, [c_void_p]),
-    ("parb_resolve", c_void_p, [c_void_p, c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_resolve_start", c_void_p, [c_void_p, c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_pull", c_void_p, [c_void_p, c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_pull_start", c_void_p, [c_void_p, c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_pull_index", c_void_p, [c_void_p, c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_pull_index_start", c_void_p, [c_void_p, c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_push", c_void_p, [c_void_p, c_void_p, c_void_p, c_void_p, c_void_p]),
-    ("parb_push_start", c_void_p, [c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_push_index", c_void_p, [c_void_p, c_void_p, c_void_p, c_void_p, c_void_p]),
-    ("parb_push_index_start", c_void_p, [c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_push_layer", c_void_p, [c_void_p, c_void_p, c_void_p, c_void_p, c_void_p]),
-    ("parb_push_layer_start", c_void_p, [c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_server_options_new", c_void_p, []),
-    ("parb_server_options_free", None, [c_void_p]),
-    ("parb_server_options_set_address", None, [c_void_p, c_char_p]),
-    ("parb_server_options_set_storage_dir", None, [c_void_p, c_char_p]),
-    ("parb_server_options_add_user", None, [c_void_p, c_char_p, c_char_p]),
-    ("parb_server_options_set_token_auth", None, [c_void_p, c_int64]),
-    ("parb_server_options_set_anonymous_read", None, [c_void_p]),
-    ("parb_server_options_set_tls_files", None, [c_void_p, c_char_p, c_char_p]),
-    ("parb_server_options_set_tls_domain", None, [c_void_p, c_char_p]),
-    ("parb_server_options_add_fault", None, [c_void_p, c_char_p, c_char_p, c_uint32, c_char_p]),
-    ("parb_serve", c_void_p, [c_void_p, c_void_p, POINTER(c_void_p)]),
-    ("parb_server_url", c_char_p, [c_void_p]),
-    ("parb_server_ca_pem", c_char_p, [c_void_p]),
-    ("parb_server_requests", c_void_p, [c_void_p, POINTER(c_void_p)]),
-    ("parb_server_stop", c_void_p, [c_void_p, c_void_p]),
-    ("parb_server_free", None, [c_void_p]),
-]
+# Callbacks.
+parb_destroy_cb = CFUNCTYPE(None, c_void_p)
+parb_read_cb = CFUNCTYPE(parb_error, c_void_p, c_void_p, c_size_t, POINTER(c_size_t))
+parb_rewind_cb = CFUNCTYPE(parb_error, c_void_p)
+parb_event_cb = CFUNCTYPE(None, c_void_p, parb_event)
+parb_done_cb = CFUNCTYPE(None, c_void_p)
+
+#: What each function returns and takes.
+FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
+    # The library
+    "parb_version": (c_char_p, ()),
+    "parb_version_number": (c_uint32, ()),
+    "parb_build_info": (c_char_p, ()),
+    "parb_has_feature": (c_bool, (c_char_p,)),
+    # Errors
+    "parb_error_new": (parb_error, (c_int32, c_char_p, c_void_p, parb_destroy_cb)),
+    "parb_error_clone": (parb_error, (parb_error,)),
+    "parb_error_free": (None, (parb_error,)),
+    "parb_error_code": (c_int32, (parb_error,)),
+    "parb_error_code_name": (c_char_p, (c_int32,)),
+    "parb_error_message": (c_char_p, (parb_error,)),
+    "parb_error_subject": (c_char_p, (parb_error,)),
+    "parb_error_registry_code": (c_char_p, (parb_error,)),
+    "parb_error_http_status": (c_int32, (parb_error,)),
+    "parb_error_os_code": (c_int32, (parb_error,)),
+    "parb_error_retry_after_ms": (c_int64, (parb_error,)),
+    "parb_error_cause": (parb_error, (parb_error,)),
+    "parb_error_user": (c_void_p, (parb_error,)),
+    # Events, and the context
+    "parb_event_kind": (c_char_p, (parb_event,)),
+    "parb_event_subject": (c_char_p, (parb_event,)),
+    "parb_event_done": (c_uint64, (parb_event,)),
+    "parb_event_total": (c_uint64, (parb_event,)),
+    "parb_event_message": (c_char_p, (parb_event,)),
+    "parb_ctx_new": (parb_ctx, (parb_ctx,)),
+    "parb_ctx_free": (None, (parb_ctx,)),
+    "parb_ctx_set_timeout_ms": (None, (parb_ctx, c_int64)),
+    "parb_ctx_set_progress": (None, (parb_ctx, parb_event_cb, c_void_p, parb_destroy_cb)),
+    "parb_ctx_cancel": (None, (parb_ctx,)),
+    "parb_ctx_is_cancelled": (c_bool, (parb_ctx,)),
+    "parb_ctx_progress": (None, (parb_ctx, POINTER(c_uint64), POINTER(c_uint64))),
+    # Operations
+    "parb_op_is_done": (c_bool, (parb_op,)),
+    "parb_op_wait": (parb_error, (parb_op, parb_ctx)),
+    "parb_op_cancel": (None, (parb_op,)),
+    "parb_op_on_done": (parb_error, (parb_op, parb_done_cb, c_void_p, parb_destroy_cb)),
+    "parb_op_finish": (parb_error, (parb_op,)),
+    "parb_op_take_image": (parb_error, (parb_op, POINTER(parb_image))),
+    "parb_op_take_index": (parb_error, (parb_op, POINTER(parb_index))),
+    "parb_op_take_layer": (parb_error, (parb_op, POINTER(parb_layer))),
+    "parb_op_take_layer_writer": (parb_error, (parb_op, POINTER(parb_layer_writer))),
+    "parb_op_take_config": (parb_error, (parb_op, POINTER(parb_config))),
+    "parb_op_take_descriptor": (parb_error, (parb_op, POINTER(parb_descriptor))),
+    "parb_op_take_reader": (parb_error, (parb_op, POINTER(parb_reader))),
+    "parb_op_take_buf": (parb_error, (parb_op, POINTER(parb_buf))),
+    "parb_op_free": (None, (parb_op,)),
+    # Completion queues
+    "parb_queue_new": (parb_error, (POINTER(parb_queue),)),
+    "parb_queue_free": (None, (parb_queue,)),
+    "parb_queue_fd": (c_ssize_t, (parb_queue,)),
+    "parb_queue_add": (parb_error, (parb_queue, parb_op, c_void_p)),
+    "parb_queue_take": (parb_error, (parb_queue, c_int64, POINTER(c_void_p), c_size_t, POINTER(c_size_t))),
+    "parb_queue_wake": (None, (parb_queue,)),
+    # Bytes, lists, maps
+    "parb_buf_data": (c_void_p, (parb_buf,)),
+    "parb_buf_len": (c_size_t, (parb_buf,)),
+    "parb_buf_free": (None, (parb_buf,)),
+    "parb_strings_new": (parb_strings, (POINTER(c_char_p), c_size_t)),
+    "parb_strings_add": (None, (parb_strings, c_char_p)),
+    "parb_strings_count": (c_size_t, (parb_strings,)),
+    "parb_strings_at": (c_char_p, (parb_strings, c_size_t)),
+    "parb_strings_free": (None, (parb_strings,)),
+    "parb_map_count": (c_size_t, (parb_map,)),
+    "parb_map_key_at": (c_char_p, (parb_map, c_size_t)),
+    "parb_map_value_at": (c_char_p, (parb_map, c_size_t)),
+    "parb_map_get": (c_char_p, (parb_map, c_char_p)),
+    # Options of a call
+    "parb_options_new": (parb_options, ()),
+    "parb_options_free": (None, (parb_options,)),
+    "parb_options_set_platform": (None, (parb_options, c_char_p)),
+    "parb_options_set_jobs": (None, (parb_options, c_uint32)),
+    "parb_options_set_sink": (None, (parb_options, parb_sink)),
+    "parb_options_set_compression": (None, (parb_options, c_char_p, c_int32)),
+    "parb_options_set_format": (None, (parb_options, c_char_p)),
+    "parb_options_set_mount_from": (None, (parb_options, parb_ref)),
+    "parb_options_set_foreign_layers": (None, (parb_options,)),
+    # References and descriptors
+    "parb_ref_parse": (parb_error, (c_char_p, parb_options, POINTER(parb_ref))),
+    "parb_ref_with_tag": (parb_error, (parb_ref, c_char_p, POINTER(parb_ref))),
+    "parb_ref_with_digest": (parb_error, (parb_ref, c_char_p, POINTER(parb_ref))),
+    "parb_ref_clone": (parb_ref, (parb_ref,)),
+    "parb_ref_text": (c_char_p, (parb_ref,)),
+    "parb_ref_registry": (c_char_p, (parb_ref,)),
+    "parb_ref_repository": (c_char_p, (parb_ref,)),
+    "parb_ref_tag": (c_char_p, (parb_ref,)),
+    "parb_ref_digest": (c_char_p, (parb_ref,)),
+    "parb_ref_free": (None, (parb_ref,)),
+    "parb_descriptor_clone": (parb_descriptor, (parb_descriptor,)),
+    "parb_descriptor_media_type": (c_char_p, (parb_descriptor,)),
+    "parb_descriptor_digest": (c_char_p, (parb_descriptor,)),
+    "parb_descriptor_size": (c_uint64, (parb_descriptor,)),
+    "parb_descriptor_platform": (c_char_p, (parb_descriptor,)),
+    "parb_descriptor_artifact_type": (c_char_p, (parb_descriptor,)),
+    "parb_descriptor_annotations": (parb_map, (parb_descriptor,)),
+    "parb_descriptor_free": (None, (parb_descriptor,)),
+    # Images
+    "parb_image_clone": (parb_image, (parb_image,)),
+    "parb_image_free": (None, (parb_image,)),
+    "parb_image_descriptor": (parb_descriptor, (parb_image,)),
+    "parb_image_digest": (c_char_p, (parb_image,)),
+    "parb_image_media_type": (c_char_p, (parb_image,)),
+    "parb_image_manifest": (c_void_p, (parb_image, POINTER(c_size_t))),
+    "parb_image_annotations": (parb_map, (parb_image,)),
+    "parb_image_layer_count": (c_size_t, (parb_image,)),
+    "parb_image_layer_at": (parb_error, (parb_image, c_size_t, POINTER(parb_layer))),
+    "parb_image_config": (parb_error, (parb_image, parb_options, parb_ctx, POINTER(parb_config))),
+    "parb_image_config_start": (parb_error, (parb_image, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_image_validate": (parb_error, (parb_image, parb_options, parb_ctx)),
+    "parb_image_validate_start": (parb_error, (parb_image, parb_options, parb_ctx, POINTER(parb_op))),
+    # Image configs
+    "parb_config_parse": (parb_error, (c_void_p, c_size_t, parb_options, POINTER(parb_config))),
+    "parb_config_free": (None, (parb_config,)),
+    "parb_config_json": (c_void_p, (parb_config, POINTER(c_size_t))),
+    "parb_config_platform": (c_char_p, (parb_config,)),
+    "parb_config_created": (c_char_p, (parb_config,)),
+    "parb_config_user": (c_char_p, (parb_config,)),
+    "parb_config_working_dir": (c_char_p, (parb_config,)),
+    "parb_config_entrypoint": (parb_strings, (parb_config,)),
+    "parb_config_cmd": (parb_strings, (parb_config,)),
+    "parb_config_env": (parb_strings, (parb_config,)),
+    "parb_config_env_get": (c_char_p, (parb_config, c_char_p)),
+    "parb_config_labels": (parb_map, (parb_config,)),
+    "parb_config_exposed_ports": (parb_strings, (parb_config,)),
+    "parb_config_volumes": (parb_strings, (parb_config,)),
+    "parb_config_stop_signal": (c_char_p, (parb_config,)),
+    "parb_config_diff_ids": (parb_strings, (parb_config,)),
+    # Indexes
+    "parb_index_clone": (parb_index, (parb_index,)),
+    "parb_index_free": (None, (parb_index,)),
+    "parb_index_descriptor": (parb_descriptor, (parb_index,)),
+    "parb_index_manifest": (c_void_p, (parb_index, POINTER(c_size_t))),
+    "parb_index_annotations": (parb_map, (parb_index,)),
+    "parb_index_count": (c_size_t, (parb_index,)),
+    "parb_index_at": (parb_descriptor, (parb_index, c_size_t)),
+    "parb_index_image": (parb_error, (parb_index, c_char_p, parb_options, parb_ctx, POINTER(parb_image))),
+    "parb_index_image_start": (parb_error, (parb_index, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_index_child": (parb_error, (parb_index, c_char_p, parb_options, parb_ctx, POINTER(parb_index))),
+    "parb_index_child_start": (parb_error, (parb_index, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    # Layers
+    "parb_sink_repository": (parb_error, (parb_client, parb_ref, POINTER(parb_sink))),
+    "parb_sink_free": (None, (parb_sink,)),
+    "parb_layer_from_file": (parb_error, (c_char_p, parb_options, parb_ctx, POINTER(parb_layer))),
+    "parb_layer_from_file_start": (parb_error, (c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layer_from_dir": (parb_error, (c_char_p, parb_options, parb_ctx, POINTER(parb_layer))),
+    "parb_layer_from_dir_start": (parb_error, (c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layer_from_bytes": (parb_error, (c_void_p, c_size_t, parb_options, parb_ctx, POINTER(parb_layer))),
+    "parb_layer_from_bytes_start": (parb_error, (c_void_p, c_size_t, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layer_from_source": (parb_error, (parb_source, parb_options, parb_ctx, POINTER(parb_layer))),
+    "parb_layer_from_source_start": (parb_error, (parb_source, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layer_writer_new": (parb_error, (parb_options, parb_ctx, POINTER(parb_layer_writer))),
+    "parb_layer_writer_new_start": (parb_error, (parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layer_writer_write": (parb_error, (parb_layer_writer, c_void_p, c_size_t, parb_ctx)),
+    "parb_layer_writer_finish": (parb_error, (parb_layer_writer, parb_options, parb_ctx, POINTER(parb_layer))),
+    "parb_layer_writer_finish_start": (parb_error, (parb_layer_writer, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layer_writer_free": (None, (parb_layer_writer,)),
+    "parb_layer_clone": (parb_layer, (parb_layer,)),
+    "parb_layer_free": (None, (parb_layer,)),
+    "parb_layer_descriptor": (parb_descriptor, (parb_layer,)),
+    "parb_layer_diff_id": (parb_error, (parb_layer, parb_options, parb_ctx, POINTER(c_char_p))),
+    "parb_layer_diff_id_start": (parb_error, (parb_layer, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layer_open": (parb_error, (parb_layer, parb_options, parb_ctx, POINTER(parb_reader))),
+    "parb_layer_open_start": (parb_error, (parb_layer, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layer_open_uncompressed": (parb_error, (parb_layer, parb_options, parb_ctx, POINTER(parb_reader))),
+    "parb_layer_open_uncompressed_start": (parb_error, (parb_layer, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layer_builder_new": (parb_layer_builder, ()),
+    "parb_layer_builder_add_bytes": (None, (parb_layer_builder, c_char_p, c_uint32, c_void_p, c_size_t)),
+    "parb_layer_builder_add_path": (None, (parb_layer_builder, c_char_p, c_char_p)),
+    "parb_layer_builder_add_symlink": (None, (parb_layer_builder, c_char_p, c_char_p)),
+    "parb_layer_builder_remove": (None, (parb_layer_builder, c_char_p)),
+    "parb_layer_builder_build": (parb_error, (parb_layer_builder, parb_options, parb_ctx, POINTER(parb_layer))),
+    "parb_layer_builder_build_start": (parb_error, (parb_layer_builder, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layer_builder_free": (None, (parb_layer_builder,)),
+    "parb_reader_read": (parb_error, (parb_reader, c_void_p, c_size_t, parb_ctx, POINTER(c_size_t))),
+    "parb_reader_next_start": (parb_error, (parb_reader, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_reader_free": (None, (parb_reader,)),
+    "parb_source_new": (parb_source, (parb_read_cb, parb_rewind_cb, c_void_p, parb_destroy_cb)),
+    "parb_source_free": (None, (parb_source,)),
+    # Image builders
+    "parb_image_builder_new": (parb_image_builder, (parb_image,)),
+    "parb_image_builder_add_layer": (None, (parb_image_builder, parb_layer)),
+    "parb_image_builder_set_history": (None, (parb_image_builder, c_char_p, c_char_p, c_char_p, c_char_p)),
+    "parb_image_builder_set_env": (None, (parb_image_builder, c_char_p, c_char_p)),
+    "parb_image_builder_set_entrypoint": (None, (parb_image_builder, parb_strings)),
+    "parb_image_builder_set_cmd": (None, (parb_image_builder, parb_strings)),
+    "parb_image_builder_set_user": (None, (parb_image_builder, c_char_p)),
+    "parb_image_builder_set_working_dir": (None, (parb_image_builder, c_char_p)),
+    "parb_image_builder_set_label": (None, (parb_image_builder, c_char_p, c_char_p)),
+    "parb_image_builder_set_annotation": (None, (parb_image_builder, c_char_p, c_char_p)),
+    "parb_image_builder_add_exposed_port": (None, (parb_image_builder, c_char_p)),
+    "parb_image_builder_add_volume": (None, (parb_image_builder, c_char_p)),
+    "parb_image_builder_set_stop_signal": (None, (parb_image_builder, c_char_p)),
+    "parb_image_builder_set_platform": (None, (parb_image_builder, c_char_p)),
+    "parb_image_builder_set_created": (None, (parb_image_builder, c_char_p)),
+    "parb_image_builder_set_author": (None, (parb_image_builder, c_char_p)),
+    "parb_image_builder_set_config": (None, (parb_image_builder, parb_config)),
+    "parb_image_builder_set_subject": (None, (parb_image_builder, parb_descriptor)),
+    "parb_image_builder_build": (parb_error, (parb_image_builder, parb_options, parb_ctx, POINTER(parb_image))),
+    "parb_image_builder_build_start": (parb_error, (parb_image_builder, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_image_builder_free": (None, (parb_image_builder,)),
+    # Credentials
+    "parb_keychain_default": (parb_keychain, ()),
+    "parb_keychain_anonymous": (parb_keychain, ()),
+    "parb_keychain_basic": (parb_keychain, (c_char_p, c_char_p, c_char_p)),
+    "parb_keychain_bearer": (parb_keychain, (c_char_p, c_char_p)),
+    "parb_keychain_chain": (parb_keychain, (POINTER(parb_keychain), c_size_t)),
+    "parb_keychain_clone": (parb_keychain, (parb_keychain,)),
+    "parb_keychain_free": (None, (parb_keychain,)),
+    # The client
+    "parb_client_options_new": (parb_client_options, ()),
+    "parb_client_options_free": (None, (parb_client_options,)),
+    "parb_client_options_set_keychain": (None, (parb_client_options, parb_keychain)),
+    "parb_client_options_set_user_agent": (None, (parb_client_options, c_char_p)),
+    "parb_client_options_add_ca_file": (None, (parb_client_options, c_char_p)),
+    "parb_client_options_add_ca_pem": (None, (parb_client_options, c_char_p)),
+    "parb_client_options_add_plain_http": (None, (parb_client_options, c_char_p)),
+    "parb_client_options_set_timeouts_ms": (None, (parb_client_options, c_int64, c_int64, c_int64)),
+    "parb_client_options_set_retry": (None, (parb_client_options, c_uint32, c_int64)),
+    "parb_client_new": (parb_error, (parb_client_options, POINTER(parb_client))),
+    "parb_client_stats": (parb_error, (parb_client, POINTER(parb_buf))),
+    "parb_client_close": (parb_error, (parb_client, parb_ctx)),
+    "parb_client_free": (None, (parb_client,)),
+    # Registries
+    "parb_resolve": (parb_error, (parb_client, parb_ref, parb_options, parb_ctx, POINTER(parb_descriptor))),
+    "parb_resolve_start": (parb_error, (parb_client, parb_ref, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_pull": (parb_error, (parb_client, parb_ref, parb_options, parb_ctx, POINTER(parb_image))),
+    "parb_pull_start": (parb_error, (parb_client, parb_ref, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_pull_index": (parb_error, (parb_client, parb_ref, parb_options, parb_ctx, POINTER(parb_index))),
+    "parb_pull_index_start": (parb_error, (parb_client, parb_ref, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_push": (parb_error, (parb_client, parb_ref, parb_image, parb_options, parb_ctx)),
+    "parb_push_start": (parb_error, (parb_client, parb_ref, parb_image, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_push_index": (parb_error, (parb_client, parb_ref, parb_index, parb_options, parb_ctx)),
+    "parb_push_index_start": (parb_error, (parb_client, parb_ref, parb_index, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_push_layer": (parb_error, (parb_client, parb_ref, parb_layer, parb_options, parb_ctx)),
+    "parb_push_layer_start": (parb_error, (parb_client, parb_ref, parb_layer, parb_options, parb_ctx, POINTER(parb_op))),
+    # The registry server
+    "parb_server_options_new": (parb_server_options, ()),
+    "parb_server_options_free": (None, (parb_server_options,)),
+    "parb_server_options_set_address": (None, (parb_server_options, c_char_p)),
+    "parb_server_options_set_storage_dir": (None, (parb_server_options, c_char_p)),
+    "parb_server_options_add_user": (None, (parb_server_options, c_char_p, c_char_p)),
+    "parb_server_options_set_token_auth": (None, (parb_server_options, c_int64)),
+    "parb_server_options_set_anonymous_read": (None, (parb_server_options,)),
+    "parb_server_options_set_tls_files": (None, (parb_server_options, c_char_p, c_char_p)),
+    "parb_server_options_set_tls_domain": (None, (parb_server_options, c_char_p)),
+    "parb_server_options_add_fault": (None, (parb_server_options, c_char_p, c_char_p, c_uint32, c_char_p)),
+    "parb_serve": (parb_error, (parb_server_options, parb_ctx, POINTER(parb_server))),
+    "parb_server_url": (c_char_p, (parb_server,)),
+    "parb_server_ca_pem": (c_char_p, (parb_server,)),
+    "parb_server_requests": (parb_error, (parb_server, POINTER(parb_strings))),
+    "parb_server_stop": (parb_error, (parb_server, parb_ctx)),
+    "parb_server_free": (None, (parb_server,)),
+}
 
 
-def bind(library: ctypes.CDLL) -> ctypes.CDLL:
-    """Tells ctypes the types of all functions. AttributeError: the library lacks one."""
-    for name, result, parameters in FUNCTIONS:
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, parameters
-    return library
+def bind(lib: CDLL) -> CDLL:
+    """Tells ctypes the types of every function of the library, and gives the library back.
+
+    Raises ImportError, naming the function, where the library lacks one: it is older than this table, or another.
+    """
+    for name, (returns, takes) in FUNCTIONS.items():
+        try:
+            function = getattr(lib, name)
+        except AttributeError:
+            path = getattr(lib, "_name", None) or "this program"
+            raise ImportError(f"{path} lacks {name}: parbuckle {VERSION} is needed", name="parbuckle") from None
+        function.restype = returns
+        function.argtypes = list(takes)
+    return lib
