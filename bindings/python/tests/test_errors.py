@@ -151,6 +151,15 @@ def test_use_after_close() -> None:
         assert site.client.stats()["requests"] > 0
 
 
+def test_an_older_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from parbuckle import _library, _table
+
+    assert parbuckle.__version__ == _table.VERSION
+    monkeypatch.setattr(_table, "VERSION", "99.0.0")
+    with pytest.raises(ImportError, match=r"is parbuckle \d+\.\d+\.\d+; 99\.0\.0 or later is needed"):
+        _library._load()
+
+
 def test_loading() -> None:
     def load(**env: str) -> str:
         code = "import parbuckle"

@@ -42,10 +42,10 @@ ALWAYS: list[tuple[str, type[parbuckle.Error]]] = [
 ]
 
 
-def site(faults: list[Fault], fault: str, attempts: int = 5) -> Site:
+def site(faults: list[Fault], fault: str, attempts: int = 5, idle: float = 0.3) -> Site:
     if fault == "401 expired":
-        return Site(faults, users={"u": "p"}, token_auth=60, attempts=attempts)
-    return Site(faults, attempts=attempts)
+        return Site(faults, users={"u": "p"}, token_auth=60, attempts=attempts, idle=idle)
+    return Site(faults, attempts=attempts, idle=idle)
 
 
 def times(fault: str, count: int, method: str, path: str) -> list[Fault]:
@@ -87,7 +87,7 @@ def test_push_of_other_bytes_than_arrived() -> None:
 
 @pytest.mark.parametrize(("fault", "kind"), ALWAYS)
 def test_pull_refuses(fault: str, kind: type[parbuckle.Error]) -> None:
-    with site([("GET", "/v2/a/blobs/*", 0, fault)], fault, attempts=2) as here:
+    with site([("GET", "/v2/a/blobs/*", 0, fault)], fault, 2, 0.1) as here:
         here.client.push(here.name("a:1"), image_of(SIZE))
         image = here.client.pull(here.name("a:1"))
         with pytest.raises(kind):
@@ -120,7 +120,7 @@ def test_truncated_pull_is_no_end() -> None:
 
 @pytest.mark.parametrize(("fault", "kind"), ALWAYS)
 def test_push_refuses(fault: str, kind: type[parbuckle.Error]) -> None:
-    with site([("PUT", "/v2/a/*", 0, fault)], fault, attempts=2) as here:
+    with site([("PUT", "/v2/a/*", 0, fault)], fault, 2, 0.1) as here:
         with pytest.raises(kind):
             here.client.push(here.name("a:1"), image_of(SIZE))
         assert here.fired() >= 1

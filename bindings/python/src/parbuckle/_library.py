@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Optional
 
 from . import _table
-from ._version import __version__
 from .errors import BY_CODE, Error, IoError
 
 _NAME = "libparbuckle.dylib" if sys.platform == "darwin" else "libparbuckle.so"
@@ -33,16 +32,16 @@ def _load() -> ctypes.CDLL:
         library = ctypes.CDLL(path)
     except OSError as e:
         raise ImportError(f"no parbuckle library (set PARB_LIBRARY to its path): {e}") from e
-    major, minor, patch = (int(part) for part in __version__.split("."))
+    major, minor, patch = (int(part) for part in _table.VERSION.split("."))
     try:
         library.parb_version_number.restype = ctypes.c_uint32
         found = library.parb_version_number()
         if found < major << 24 | minor << 16 | patch << 8:
             version = f"{found >> 24}.{found >> 16 & 255}.{found >> 8 & 255}"
-            raise ImportError(f"{path} is parbuckle {version}; {__version__} or later is needed")
+            raise ImportError(f"{path} is parbuckle {version}; {_table.VERSION} or later is needed")
         return _table.bind(library)
     except AttributeError as e:
-        raise ImportError(f"{path} is not parbuckle {__version__}: {e}") from e
+        raise ImportError(f"{path} is not parbuckle {_table.VERSION}: {e}") from e
 
 
 lib = _load()

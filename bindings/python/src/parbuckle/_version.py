@@ -1,3 +1,3 @@
-"""The version of the binding, and of the header that it was made from."""
+"""The version of the package."""
 
 __version__ = "0.1.0"
