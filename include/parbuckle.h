@@ -358,7 +358,8 @@ PARB_API int32_t parb_error_http_status(const parb_error *error);
 PARB_API int32_t parb_error_os_code(const parb_error *error);
 
 /**
- * Whether the same call may succeed later: -1: no; 0: try again now; else wait so many milliseconds first.
+ * Whether the failure passes by itself: -1: nothing says so (a host that could not be reached at all is among these);
+ * 0: try again now; else wait so many milliseconds first.
  *
  * @since 0.1
  */
@@ -1291,7 +1292,8 @@ PARB_API void parb_sink_free(parb_sink *sink);
  * read once, compressed once if it is plain, and written into the options' sink on the way; if that breaks, the file
  * is read again. Blocks until the layer is in its sink.
  *
- * Errors: PARB_NOT_FOUND, PARB_IO with the path as subject; PARB_MALFORMED: no tar; those of the sink.
+ * Errors: PARB_NOT_FOUND, PARB_IO with the path as subject; PARB_MALFORMED: no tar; PARB_INVALID_ARGUMENT: a
+ * directory; those of the sink.
  *
  * @param options  sink, compression
  * @since 0.1

@@ -58,13 +58,14 @@ impl Layer {
             }
             _ => {}
         }
+        let subject = path.display().to_string();
         let open: Reopen = Arc::new(move || Ok(Box::new(open_layer(&path)?)));
-        make(open, options, ctx)
+        make(open, Some(subject), options, ctx)
     }
 
     /// A layer from a tar in memory. Options: sink, compression.
     pub fn from_bytes(tar: Bytes, options: &Options, ctx: &Context) -> Task<Layer> {
-        make(Arc::new(move || Ok(Box::new(std::io::Cursor::new(tar.clone())))), options, ctx)
+        make(Arc::new(move || Ok(Box::new(std::io::Cursor::new(tar.clone())))), None, options, ctx)
     }
 
     /// A layer from a directory's content: sorted names, owner 0:0, modification time 0 or `SOURCE_DATE_EPOCH`.
@@ -74,7 +75,7 @@ impl Layer {
             Ok(mtime) => (path.to_owned(), mtime),
             Err(e) => return Task::ready(Err(e)),
         };
-        make(Arc::new(move || Ok(Box::new(DirTar::open(&path, mtime)?))), options, ctx)
+        make(Arc::new(move || Ok(Box::new(DirTar::open(&path, mtime)?))), None, options, ctx)
     }
 
     /// A layer from a stream of the host, read on a thread of its own. Options: sink, compression.
@@ -136,7 +137,7 @@ impl LayerBuilder {
             Ok(mtime) => (self.0.clone(), mtime),
             Err(e) => return Task::ready(Err(e)),
         };
-        make(Arc::new(move || Ok(Box::new(entries.read(mtime)))), options, ctx)
+        make(Arc::new(move || Ok(Box::new(entries.read(mtime)))), None, options, ctx)
     }
 }
 
@@ -229,7 +230,8 @@ fn start(call: &str, options: &Options) -> Result<(Home, Options)> {
     Ok((home, options.clone()))
 }
 
-fn make(open: Reopen, options: &Options, ctx: &Context) -> Task<Layer> {
+/// Makes a layer of what `open` gives, as often as it takes. `subject` is what errors concern that say nothing else.
+fn make(open: Reopen, subject: Option<String>, options: &Options, ctx: &Context) -> Task<Layer> {
     let (home, options) = match start("making a layer", options) {
         Ok(started) => started,
         Err(e) => return Task::ready(Err(e)),
@@ -248,7 +250,8 @@ fn make(open: Reopen, options: &Options, ctx: &Context) -> Task<Layer> {
                     continue;
                 }
                 Err(e) if e.get_retry_after().is_some() => e,
-                other => return other,
+                Err(e) => return Err(subject.map_or(e.clone(), |s| e.or_subject(s))),
+                made => return made,
             };
             let message = failure.to_string();
             let delay = budget.spend(failure)?;

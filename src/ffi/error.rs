@@ -139,7 +139,8 @@ pub unsafe extern "C" fn parb_error_os_code(error: *const parb_error) -> i32 {
     get(0, || Ok(error.get("error")?.error.get_os_code().unwrap_or(0)))
 }
 
-/// Whether the same call may succeed later: -1: no; 0: try again now; else wait so many milliseconds first.
+/// Whether the failure passes by itself: -1: nothing says so (a host that could not be reached at all is among these);
+/// 0: try again now; else wait so many milliseconds first.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]

@@ -141,7 +141,8 @@ pub unsafe extern "C" fn parb_sink_free(sink: *mut parb_sink) {
 /// read once, compressed once if it is plain, and written into the options' sink on the way; if that breaks, the file
 /// is read again. Blocks until the layer is in its sink.
 ///
-/// Errors: PARB_NOT_FOUND, PARB_IO with the path as subject; PARB_MALFORMED: no tar; those of the sink.
+/// Errors: PARB_NOT_FOUND, PARB_IO with the path as subject; PARB_MALFORMED: no tar; PARB_INVALID_ARGUMENT: a
+/// directory; those of the sink.
 ///
 /// @param options  sink, compression
 /// @since 0.1

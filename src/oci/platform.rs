@@ -162,8 +162,8 @@ impl FromStr for Platform {
         if names.iter().any(|name| name.is_empty()) {
             return Err(wrong("a name is empty in os[/architecture[/variant]][:version]"));
         }
-        if text.chars().any(char::is_control) {
-            return Err(wrong("there is a control character in it"));
+        if !text.trim().bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+/:".contains(&b)) {
+            return Err(wrong("it is written in letters, digits, '.', '_', '-' and '+'"));
         }
         let (os, architecture, variant) = match names[..] {
             [os] => (os, "", ""),

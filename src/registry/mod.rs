@@ -165,6 +165,9 @@ impl Server {
     /// Errors: `InvalidArgument` (address), `Io` (directory, port), `InvalidState` (another server uses the
     /// directory), `Tls` (certificate).
     pub fn start(options: &ServerOptions) -> Result<Server> {
+        if options.token_auth.is_some_and(|expires| expires.is_zero()) {
+            return Err(invalid("tokens that expire at once let nobody in"));
+        }
         if options.token_auth.is_some() && options.users.is_empty() && !options.anonymous_read {
             return Err(invalid("token authentication without a user lets nobody in"));
         }

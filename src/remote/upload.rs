@@ -140,7 +140,7 @@ impl Uploader {
         let (this, mount) = (self.clone(), mount.map(|(digest, from)| (digest.clone(), from.clone())));
         // Whoever asked may go away before the answer comes. The session that it names has to be given up then, too.
         let engine = self.client.place().engine.clone();
-        Opening::new(&engine, async move { this.open(mount, budget).await }).await
+        Opening::run(&engine, async move { this.open(mount, budget).await }).await
     }
 
     async fn open(&self, mount: Option<(Digest, Repository)>, mut budget: Budget) -> Result<Option<Session>> {
@@ -271,7 +271,7 @@ struct Opening {
 }
 
 impl Opening {
-    async fn new(
+    async fn run(
         engine: &Arc<Engine>,
         request: impl Future<Output = Result<Option<Session>>> + Send + 'static,
     ) -> Result<Option<Session>> {

@@ -346,6 +346,7 @@ impl NetworkFailure for reqwest::Error {
             return own.or_subject(redacted(url));
         }
         let host = url.host_str().unwrap_or_default();
+        let text = shown(&text); // a certificate's names are the peer's to choose
         let error = match () {
             () if foreign => Error::new(Code::Protocol, format!("{host} does not speak {}: {text}", url.scheme())),
             () if tls => Error::new(Code::Tls, format!("no trusted connection to {host}: {text}")),

@@ -170,3 +170,14 @@ def test_loading() -> None:
     assert load(PARB_LIBRARY="/none.so").startswith("ImportError: no parbuckle library (set PARB_LIBRARY")
     other = load(PARB_LIBRARY="libc.so.6")
     assert other.startswith("ImportError: libc.so.6 is not parbuckle") and "parb_version_number" in other
+
+
+def test_a_push_takes_what_its_name_says() -> None:
+    with parbuckle.Server() as server, parbuckle.Client(keychain=parbuckle.Keychain.anonymous()) as client:
+        layer = parbuckle.Layer.from_bytes(b"\0" * 1024)
+        for push in (client.push, client.push_index):
+            with pytest.raises(TypeError, match="not Layer"):
+                push(f"{server.host}/a:1", layer)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="NoneType"):
+            client.push(f"{server.host}/a:1", None)  # type: ignore[arg-type]
+        assert not server.requests()

@@ -308,7 +308,7 @@ class AsyncClient(ClientBase):
         progress: Optional[Progress] = None,
     ) -> None:
         """Puts an image where the reference says: the blobs that the repository lacks, the manifest, the tag."""
-        call = self._push(reference, image, jobs, mount_from, foreign_layers)
+        call = self._push(reference, image, ImageFacts, jobs, mount_from, foreign_layers)
         await run(call, seconds(timeout, self.timeout), None, progress)
 
     async def push_index(
@@ -323,7 +323,7 @@ class AsyncClient(ClientBase):
         progress: Optional[Progress] = None,
     ) -> None:
         """Puts an index, and everything below it, where the reference says."""
-        call = self._push(reference, index, jobs, mount_from, foreign_layers)
+        call = self._push(reference, index, IndexFacts, jobs, mount_from, foreign_layers)
         await run(call, seconds(timeout, self.timeout), None, progress)
 
     async def push_layer(
@@ -336,7 +336,7 @@ class AsyncClient(ClientBase):
         progress: Optional[Progress] = None,
     ) -> None:
         """Makes sure that a layer's blob is in a repository."""
-        call = self._push(repository, layer, None, mount_from)
+        call = self._push(repository, layer, LayerFacts, None, mount_from)
         await run(call, seconds(timeout, self.timeout), None, progress)
 
     async def close(self, *, timeout: Optional[float] = 10.0) -> None:

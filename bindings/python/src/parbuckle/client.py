@@ -125,13 +125,16 @@ class ClientBase:
         self,
         name: AnyReference,
         what: Union[ImageFacts, IndexFacts, LayerFacts],
+        kind: type,
         jobs: Optional[int],
         mount_from: Optional[AnyReference],
         foreign_layers: bool = False,
     ) -> Call[None]:
-        if isinstance(what, ImageFacts):
+        if not isinstance(what, kind):
+            raise TypeError(f"{kind.__name__.replace('Facts', '')} is wanted here, not {type(what).__name__}")
+        if kind is ImageFacts:
             start = lib.parb_push_start
-        elif isinstance(what, IndexFacts):
+        elif kind is IndexFacts:
             start = lib.parb_push_index_start
         else:
             start = lib.parb_push_layer_start
@@ -206,7 +209,7 @@ class Client(ClientBase):
 
         `jobs`: how many blobs at once. `mount_from`: a repository of the same registry that may have the blobs.
         """
-        call = self._push(reference, image, jobs, mount_from, foreign_layers)
+        call = self._push(reference, image, ImageFacts, jobs, mount_from, foreign_layers)
         run(call, seconds(timeout, self.timeout), cancel, progress)
 
     def push_index(
@@ -222,7 +225,7 @@ class Client(ClientBase):
         progress: Optional[Progress] = None,
     ) -> None:
         """Puts an index, and everything below it, where the reference says."""
-        call = self._push(reference, index, jobs, mount_from, foreign_layers)
+        call = self._push(reference, index, IndexFacts, jobs, mount_from, foreign_layers)
         run(call, seconds(timeout, self.timeout), cancel, progress)
 
     def push_layer(
@@ -236,7 +239,7 @@ class Client(ClientBase):
         progress: Optional[Progress] = None,
     ) -> None:
         """Makes sure that a layer's blob is in a repository."""
-        run(self._push(repository, layer, None, mount_from), seconds(timeout, self.timeout), cancel, progress)
+        run(self._push(repository, layer, LayerFacts, None, mount_from), seconds(timeout, self.timeout), cancel, progress)
 
     def close(self, *, timeout: Optional[float] = 10.0) -> None:
         """Ends everything that runs on the client, and waits until it is gone.
