@@ -14,7 +14,7 @@ finish() {
     status=$?
     tests/registries.sh stop "$work/registries" || true
     rm -rf "$work"
-    printf '\n%s\n' "-- seconds by stage --" "${times[@]}"
+    printf '\n-- seconds by stage --\n'; printf '%s\n' "${times[@]}"
     [ "$status" = 0 ] && echo "all stages passed" || echo "FAILED in stage: ${current:-}"
 }
 trap finish EXIT
