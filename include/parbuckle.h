@@ -162,6 +162,13 @@ typedef struct parb_layer_writer parb_layer_writer;
 typedef struct parb_map parb_map;
 
 /**
+ * Chooses entries of an index: of each kind of condition one must hold, of several kinds all; without any, every
+ * entry is meant. Setters never fail: the call that is given the matcher reports the first mistake. One thread at a
+ * time. Yours to free.
+ */
+typedef struct parb_matcher parb_matcher;
+
+/**
  * A call under way, started by a function whose name ends in _start. Its outcome is there when it is done (wait for
  * it, be called, or use a queue) and is taken once, by the parb_op_take_ function of its result or by parb_op_finish.
  * Yours to free.
@@ -188,6 +195,11 @@ typedef struct parb_reader parb_reader;
  * A parsed reference: registry, repository, tag, digest. Immutable. Yours to free.
  */
 typedef struct parb_ref parb_ref;
+
+/**
+ * What an examination found: a list of findings, empty where all is well. Immutable. Yours to free.
+ */
+typedef struct parb_report parb_report;
 
 /**
  * A registry that serves in this process until it is stopped or freed. Shared between threads. Yours to free.
@@ -473,7 +485,7 @@ PARB_API bool parb_ctx_is_cancelled(const parb_ctx *ctx);
  */
 PARB_API void parb_ctx_progress(const parb_ctx *ctx, uint64_t *out_done, uint64_t *out_total);
 
-/* ---- 4. Operations (14 functions) ------------------------------------------------------------ */
+/* ---- 4. Operations (16 functions) ------------------------------------------------------------ */
 
 /**
  * Whether the operation is done, so that nothing about it waits any more. false for NULL.
@@ -577,6 +589,20 @@ PARB_API PARB_CHECK parb_error *parb_op_take_reader(parb_op *op, parb_reader **o
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_op_take_buf(parb_op *op, parb_buf **out);
+
+/**
+ * Takes a list of texts out of an operation. Errors: as for parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_op_take_strings(parb_op *op, parb_strings **out);
+
+/**
+ * Takes a report out of an operation. Errors: as for parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_op_take_report(parb_op *op, parb_report **out);
 
 /**
  * Frees an operation. NULL is fine. One that still runs is cancelled; this never waits for it, and a queue it was
@@ -730,7 +756,51 @@ PARB_API const char *parb_map_value_at(const parb_map *map, size_t i);
  */
 PARB_API const char *parb_map_get(const parb_map *map, const char *key);
 
-/* ---- 7. Options of a call (9 functions) ------------------------------------------------------ */
+/* ---- 7. Reports of what an examination found (6 functions) ----------------------------------- */
+
+/**
+ * Frees a report. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_report_free(parb_report *report);
+
+/**
+ * How many findings there are; 0: all is well.
+ *
+ * @since 0.1
+ */
+PARB_API size_t parb_report_count(const parb_report *report);
+
+/**
+ * What kind of thing a finding is; PARB_OK past the end.
+ *
+ * @since 0.1
+ */
+PARB_API parb_code parb_report_code_at(const parb_report *report, size_t i);
+
+/**
+ * What a finding concerns: a digest, a path, a field. Lives as long as the report; NULL past the end.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_report_subject_at(const parb_report *report, size_t i);
+
+/**
+ * What is wrong there, for people. Lives as long as the report; NULL past the end.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_report_message_at(const parb_report *report, size_t i);
+
+/**
+ * All findings as a JSON list of objects with "code", "subject" and "message". Lives as long as the report.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_report_json(const parb_report *report);
+
+/* ---- 8. Options of a call (9 functions) ------------------------------------------------------ */
 
 /**
  * Options with nothing set.
@@ -805,7 +875,7 @@ PARB_API void parb_options_set_mount_from(parb_options *options, const parb_ref 
  */
 PARB_API void parb_options_set_foreign_layers(parb_options *options);
 
-/* ---- 8. References and descriptors (18 functions) -------------------------------------------- */
+/* ---- 9. References and descriptors (18 functions) -------------------------------------------- */
 
 /**
  * Parses a reference and fills in the defaults: registry index.docker.io, "library/" before single names there, tag
@@ -945,7 +1015,68 @@ PARB_API const parb_map *parb_descriptor_annotations(const parb_descriptor *desc
  */
 PARB_API void parb_descriptor_free(parb_descriptor *descriptor);
 
-/* ---- 9. Images (13 functions) ---------------------------------------------------------------- */
+/* ---- 10. Matchers (8 functions) -------------------------------------------------------------- */
+
+/**
+ * A matcher that means every entry.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_matcher *parb_matcher_new(void);
+
+/**
+ * Frees a matcher. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_matcher_free(parb_matcher *matcher);
+
+/**
+ * Means the entry with this digest.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_matcher_add_digest(parb_matcher *matcher, const char *digest);
+
+/**
+ * Means entries for this platform; what it leaves out does not matter, and what names no platform is not meant.
+ *
+ * @param platform  os/architecture[/variant][:os.version]
+ * @since 0.1
+ */
+PARB_API void parb_matcher_add_platform(parb_matcher *matcher, const char *platform);
+
+/**
+ * Means entries of this media type.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_matcher_add_media_type(parb_matcher *matcher, const char *media_type);
+
+/**
+ * Means manifests of artifacts of this type.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_matcher_add_artifact_type(parb_matcher *matcher, const char *artifact_type);
+
+/**
+ * Means entries with this annotation. Several of them must all be there.
+ *
+ * @param value  NULL: whatever it is
+ * @since 0.1
+ */
+PARB_API void parb_matcher_add_annotation(
+    parb_matcher *matcher, const char *key, const char *value);
+
+/**
+ * Means the entry that a layout names so: its annotation org.opencontainers.image.ref.name.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_matcher_set_name(parb_matcher *matcher, const char *name);
+
+/* ---- 11. Images (13 functions) --------------------------------------------------------------- */
 
 /**
  * Another handle for the same image; NULL for NULL.
@@ -1053,7 +1184,7 @@ PARB_API PARB_CHECK parb_error *parb_image_validate(
 PARB_API PARB_CHECK parb_error *parb_image_validate_start(
     const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
-/* ---- 10. Image configs (16 functions) -------------------------------------------------------- */
+/* ---- 12. Image configs (16 functions) -------------------------------------------------------- */
 
 /**
  * Reads a config. Never blocks.
@@ -1172,7 +1303,7 @@ PARB_API const char *parb_config_stop_signal(const parb_config *config);
  */
 PARB_API const parb_strings *parb_config_diff_ids(const parb_config *config);
 
-/* ---- 11. Indexes (11 functions) -------------------------------------------------------------- */
+/* ---- 13. Indexes (11 functions) -------------------------------------------------------------- */
 
 /**
  * Another handle for the same index; NULL for NULL.
@@ -1266,7 +1397,7 @@ PARB_API PARB_CHECK parb_error *parb_index_child_start(
     const parb_index *index, const char *digest, const parb_options *options, const parb_ctx *ctx,
     parb_op **out);
 
-/* ---- 12. Layers (38 functions) --------------------------------------------------------------- */
+/* ---- 14. Layers (38 functions) --------------------------------------------------------------- */
 
 /**
  * A repository as a sink: new layers are uploaded while they are compressed, and a push of an image that has them
@@ -1625,7 +1756,7 @@ PARB_API PARB_CHECK parb_source *parb_source_new(
  */
 PARB_API void parb_source_free(parb_source *source);
 
-/* ---- 13. Image builders (21 functions) ------------------------------------------------------- */
+/* ---- 15. Image builders (21 functions) ------------------------------------------------------- */
 
 /**
  * A builder without changes. NULL where `base` is neither NULL nor an image.
@@ -1803,7 +1934,7 @@ PARB_API PARB_CHECK parb_error *parb_image_builder_build_start(
  */
 PARB_API void parb_image_builder_free(parb_image_builder *builder);
 
-/* ---- 14. Credentials (7 functions) ----------------------------------------------------------- */
+/* ---- 16. Credentials (7 functions) ----------------------------------------------------------- */
 
 /**
  * What docker login or podman login left behind, read here and now: $DOCKER_CONFIG or ~/.docker, $REGISTRY_AUTH_FILE,
@@ -1861,7 +1992,7 @@ PARB_API PARB_CHECK parb_keychain *parb_keychain_clone(const parb_keychain *keyc
  */
 PARB_API void parb_keychain_free(parb_keychain *keychain);
 
-/* ---- 15. The client (13 functions) ----------------------------------------------------------- */
+/* ---- 17. The client (13 functions) ----------------------------------------------------------- */
 
 /**
  * Options with nothing set.
@@ -1973,7 +2104,7 @@ PARB_API PARB_CHECK parb_error *parb_client_close(const parb_client *client, con
  */
 PARB_API void parb_client_free(parb_client *client);
 
-/* ---- 16. Registries (12 functions) ----------------------------------------------------------- */
+/* ---- 18. Registries (12 functions) ----------------------------------------------------------- */
 
 /**
  * What a reference names: media type, digest, size; with the option platform, the image for it in an index. Blocks on
@@ -2108,7 +2239,7 @@ PARB_API PARB_CHECK parb_error *parb_push_layer_start(
     const parb_client *client, const parb_ref *repository, const parb_layer *layer,
     const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
-/* ---- 17. The registry server (16 functions) -------------------------------------------------- */
+/* ---- 19. The registry server (16 functions) -------------------------------------------------- */
 
 /**
  * Options of a registry in memory on 127.0.0.1, a free port, for everybody.

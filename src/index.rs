@@ -33,6 +33,19 @@ impl Child {
             Child::Index(i) => i.descriptor(),
         }
     }
+    /// The manifest's exact bytes.
+    pub(crate) fn raw(&self) -> &Bytes {
+        match self {
+            Child::Image(i) => i.manifest().raw(),
+            Child::Index(i) => i.manifest().raw(),
+        }
+    }
+    pub(crate) fn home(&self) -> &Home {
+        match self {
+            Child::Image(i) => i.home(),
+            Child::Index(i) => &i.0.home,
+        }
+    }
 }
 
 /// An index. A clone is the same index.

@@ -19,6 +19,7 @@
 
 pub mod auth;
 pub mod builder;
+mod content;
 pub mod context;
 pub mod digest;
 mod engine;
@@ -28,6 +29,7 @@ mod ffi;
 pub mod image;
 pub mod index;
 pub mod layer;
+pub mod matcher;
 pub mod name;
 pub mod oci;
 pub mod options;
@@ -35,10 +37,12 @@ mod pool;
 pub mod reader;
 pub mod registry;
 pub mod remote;
+pub mod report;
 pub mod sink;
 mod source;
 pub(crate) mod stream;
 mod sys;
+mod transfer;
 mod transport;
 mod validate;
 pub mod writer;
@@ -52,14 +56,17 @@ pub use error::{Code, Error, Result};
 pub use image::Image;
 pub use index::Index;
 pub use layer::Layer;
+pub use matcher::Matcher;
 pub use name::{Reference, Repository};
 pub use oci::{
-    AnyManifest, Config, ConfigEdit, Descriptor, History, IndexManifest, Manifest, ManifestEdit, MediaType, Platform,
+    AnyManifest, Config, ConfigEdit, Descriptor, History, IndexEdit, IndexManifest, Manifest, ManifestEdit, MediaType,
+    Platform,
 };
 pub use options::{Format, Options};
 pub use reader::Reader;
 pub use registry::{Server, ServerOptions};
 pub use remote::{Client, ClientOptions};
+pub use report::{Finding, Report};
 pub use sink::SinkHandle;
 pub use stream::{Compression, CompressionOptions};
 pub use writer::{HostStream, LayerBuilder, LayerWriter};

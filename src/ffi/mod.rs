@@ -22,9 +22,13 @@ mod queue;
 
 mod lists;
 
+mod report;
+
 mod options;
 
 mod reference;
+
+mod matcher;
 
 mod image;
 

@@ -1,10 +1,10 @@
 //! Indexes: several images under one name.
 
-use super::json::object;
+use super::json::{self, object};
 use super::platform::ASSUMED;
 use super::{AnyManifest, Descriptor, MediaType, Platform};
 use crate::digest::shown;
-use crate::error::{Code, Error, Result, malformed};
+use crate::error::{Code, Error, Result, invalid, malformed};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -85,6 +85,25 @@ impl IndexManifest {
         Some(self.doc.artifact_type.as_str()).filter(|text| !text.is_empty())
     }
 
+    /// An index of nothing.
+    pub fn empty(oci: bool) -> IndexManifest {
+        let media_type = if oci { MediaType::OCI_INDEX } else { MediaType::DOCKER_LIST };
+        let doc = IndexDoc {
+            schema_version: 2,
+            media_type: media_type.clone(),
+            manifests: Some(Vec::new()),
+            annotations: BTreeMap::new(),
+            subject: None,
+            artifact_type: String::new(),
+            extra: Default::default(),
+        };
+        IndexManifest::new(json::to_bytes(&doc), media_type, doc)
+    }
+    /// Starts a change.
+    pub fn edit(&self) -> IndexEdit {
+        IndexEdit { base: self.clone(), doc: (*self.doc).clone(), changed: false }
+    }
+
     /// The manifest that fits best: the very variant before lower ones, the first of equals. One that doesn't say
     /// what it runs on is taken for `linux/amd64` (as in the reference), after those that do.
     ///
@@ -105,6 +124,68 @@ impl IndexManifest {
             let there = if names.is_empty() { "none that says its platform".into() } else { shown(&names.join(", ")) };
             Error::new(Code::NotFound, format!("there is no image for {wanted} in the index, but {there}{more}"))
         })
+    }
+}
+
+/// Changes to an index. Nothing is written before [`IndexEdit::finish`], and nothing at all if nothing changed.
+#[derive(Clone, Debug)]
+pub struct IndexEdit {
+    base: IndexManifest,
+    doc: IndexDoc,
+    changed: bool,
+}
+
+impl IndexEdit {
+    /// Every member as changed so far.
+    pub fn doc(&self) -> &IndexDoc {
+        &self.doc
+    }
+    /// Every member, to change at will; the index counts as changed from now on.
+    pub fn doc_mut(&mut self) -> &mut IndexDoc {
+        self.changed = true;
+        &mut self.doc
+    }
+    /// Says what the index is.
+    pub fn set_media_type(&mut self, media_type: MediaType) {
+        self.base.media_type = media_type.clone();
+        self.doc_mut().media_type = media_type;
+    }
+    /// Puts an entry at the end.
+    pub fn append(&mut self, entry: Descriptor) {
+        self.doc_mut().manifests.get_or_insert_default().push(entry);
+    }
+    /// Keeps the entries of which this is true; the index is unchanged where it is true of all.
+    pub fn retain(&mut self, keep: impl Fn(&Descriptor) -> bool) {
+        if self.doc.manifests.iter().flatten().any(|d| !keep(d)) {
+            self.doc_mut().manifests.get_or_insert_default().retain(keep);
+        }
+    }
+    /// Sets one remark.
+    pub fn set_annotation(&mut self, key: impl Into<String>, value: impl Into<String>) {
+        self.doc_mut().annotations.insert(key.into(), value.into());
+    }
+    /// Takes one remark away.
+    pub fn unset_annotation(&mut self, key: &str) {
+        self.doc_mut().annotations.remove(key);
+    }
+    /// Sets or clears what the index refers to.
+    pub fn set_subject(&mut self, subject: Option<Descriptor>) {
+        self.doc_mut().subject = subject;
+    }
+    /// Whether anything was called that changes.
+    pub fn is_changed(&self) -> bool {
+        self.changed
+    }
+    /// The changed index, or the original bytes if there was no change.
+    ///
+    /// Errors: `InvalidArgument` where the changes gave something that is not an index.
+    pub fn finish(self) -> Result<IndexManifest> {
+        if !self.changed {
+            return Ok(self.base);
+        }
+        let raw = json::to_bytes(&self.doc);
+        IndexManifest::from_bytes(raw, Some(self.base.media_type.as_str()))
+            .map_err(|e| invalid("the changes don't give an index").cause(e))
     }
 }
 

@@ -25,7 +25,7 @@ mod time;
 pub use config::{Config, ConfigDoc, Empty, Healthcheck, History, RootFs, RunConfig};
 pub use config_edit::ConfigEdit;
 pub use descriptor::{Descriptor, MAX_SIZE};
-pub use index::{IndexDoc, IndexManifest};
+pub use index::{IndexDoc, IndexEdit, IndexManifest};
 pub use json::{Extra, MAX_DEPTH, MAX_ITEMS};
 pub use manifest::{AnyManifest, Manifest, ManifestDoc, ManifestEdit};
 pub use media_type::{LayerCompression, MediaType};

@@ -14,18 +14,13 @@ use crate::remote::Client;
 use crate::remote::upload::{Outcome, Uploader, put_manifest};
 use crate::source::{Place, Source};
 use crate::stream::{Chunks, verified};
+use crate::transfer::{self, Target};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt, TryStreamExt};
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Blobs in flight where the options say nothing; how many of them really move depends on their size.
 const JOBS: u32 = 16;
-/// An index that nests deeper is a trap, not an index.
-const DEPTH: usize = 8;
-/// Manifests below one index, at most.
-const NODES: usize = 10_000;
-
 impl Client {
     /// Puts an image where the reference says: its blobs, as far as the repository lacks them, then its manifest,
     /// and the tag last.
@@ -35,11 +30,7 @@ impl Client {
     pub fn push(&self, reference: &Reference, image: &Image, options: &Options, ctx: &Context) -> Task<()> {
         let image = image.clone();
         self.start_push(reference, options, ctx, move |push, name| {
-            async move {
-                push.blobs(&image).await?;
-                push.manifest(&Child::Image(image), &name).await
-            }
-            .boxed()
+            async move { push.all(&Child::Image(image), &name).await }.boxed()
         })
     }
 
@@ -48,11 +39,7 @@ impl Client {
     pub fn push_index(&self, reference: &Reference, index: &Index, options: &Options, ctx: &Context) -> Task<()> {
         let index = index.clone();
         self.start_push(reference, options, ctx, move |push, name| {
-            async move {
-                push.children(&index, 0, &mut HashSet::new()).await?;
-                push.manifest(&Child::Index(index), &name).await
-            }
-            .boxed()
+            async move { push.all(&Child::Index(index), &name).await }.boxed()
         })
     }
 
@@ -98,22 +85,34 @@ struct Push {
     foreign_layers: bool,
 }
 
+impl Target for Push {
+    fn blob<'a>(
+        &'a self,
+        _: &'a Context,
+        blob: &'a Descriptor,
+        source: &'a Arc<dyn Source>,
+    ) -> BoxFuture<'a, Result<()>> {
+        Push::blob(self, blob, source).boxed()
+    }
+    fn manifest<'a>(&'a self, _: &'a Context, child: &'a Child) -> BoxFuture<'a, Result<()>> {
+        async move {
+            let by_digest = Reference::parse(&format!("{}@{}", self.up.repository, child.descriptor().digest))?;
+            self.put(child, &by_digest).await
+        }
+        .boxed()
+    }
+    fn jobs(&self) -> usize {
+        self.jobs
+    }
+    fn foreign_layers(&self) -> bool {
+        self.foreign_layers
+    }
+}
+
 impl Push {
-    /// Every blob of an image, each once, many at a time.
-    async fn blobs(&self, image: &Image) -> Result<()> {
-        let mut seen: HashSet<&Digest> = HashSet::new();
-        let config = image.config_holder();
-        let layers = image.layers().iter().filter(|l| {
-            let media_type = &l.descriptor().media_type;
-            let known = media_type.is_distributable() && l.descriptor().urls.is_empty();
-            known || self.foreign_layers
-        });
-        let all = layers.map(|l| (l.descriptor(), l.source())).chain([(config.descriptor(), config.source())]);
-        let once: Vec<_> = all.filter(|(d, _)| seen.insert(&d.digest)).collect();
-        self.up.ctx.expect_bytes(once.iter().map(|(d, _)| d.size).sum());
-        let moves: Vec<_> =
-            once.into_iter().map(|(descriptor, source)| self.blob(descriptor, source).boxed()).collect();
-        futures_util::stream::iter(moves).buffer_unordered(self.jobs).try_collect::<()>().await
+    async fn all(&self, value: &Child, name: &Reference) -> Result<()> {
+        transfer::below(value, self, &self.up.ctx).await?;
+        self.put(value, name).await
     }
 
     async fn blob(&self, blob: &Descriptor, source: &Arc<dyn Source>) -> Result<()> {
@@ -141,49 +140,8 @@ impl Push {
         Ok(())
     }
 
-    /// Everything below an index, each manifest once, before whoever names it.
-    fn children<'a>(
-        &'a self,
-        index: &'a Index,
-        depth: usize,
-        seen: &'a mut HashSet<Digest>,
-    ) -> BoxFuture<'a, Result<()>> {
-        async move {
-            if depth >= DEPTH {
-                return Err(Error::new(Code::LimitExceeded, format!("indexes nested deeper than {DEPTH}")));
-            }
-            for child in index.manifest().manifests() {
-                if !seen.insert(child.digest.clone()) {
-                    continue;
-                }
-                if seen.len() > NODES {
-                    return Err(Error::new(
-                        Code::LimitExceeded,
-                        format!("more than {NODES} manifests below one index"),
-                    ));
-                }
-                if !(child.media_type.is_image() || child.media_type.is_index()) {
-                    let why = format!("an index that names a {}", child.media_type);
-                    return Err(Error::new(Code::Unsupported, why).subject(&child.digest));
-                }
-                let read = index.read(&self.up.ctx, child).await?;
-                match &read {
-                    Child::Image(image) => self.blobs(image).await?,
-                    Child::Index(nested) => self.children(nested, depth + 1, &mut *seen).await?,
-                }
-                let by_digest = Reference::parse(&format!("{}@{}", self.up.repository, child.digest))?;
-                self.manifest(&read, &by_digest).await?;
-            }
-            Ok(())
-        }
-        .boxed()
-    }
-
-    async fn manifest(&self, value: &Child, name: &Reference) -> Result<()> {
-        let (descriptor, raw) = match value {
-            Child::Image(i) => (i.descriptor(), i.manifest().raw()),
-            Child::Index(i) => (i.descriptor(), i.manifest().raw()),
-        };
+    async fn put(&self, value: &Child, name: &Reference) -> Result<()> {
+        let (descriptor, raw) = (value.descriptor(), value.raw());
         if let Some(wanted) = name.digest()
             && *wanted != Digest::of(wanted.algorithm(), raw)
         {
@@ -197,7 +155,7 @@ impl Push {
             Err(e) if e.get_registry_code() == Some("MANIFEST_BLOB_UNKNOWN") => {
                 self.up.client.unlearn(&self.up.repository);
                 match value {
-                    Child::Image(image) => self.blobs(image).await?,
+                    Child::Image(image) => transfer::blobs(image, self, &self.up.ctx).await?,
                     Child::Index(_) => return Err(e),
                 }
                 put_manifest(&self.up, identifier, descriptor.media_type.as_str(), raw.clone()).await

@@ -19,9 +19,13 @@ const ORDER: &[&[&str]] = &[
     &["stream"],
     &["auth"],
     &["transport"],
+    &["report", "matcher"],
     // The values, where their bytes come from and go to. `Home` and `Place` name a repository of the client, so the
     // client is one of them.
-    &["source", "sink", "reader", "layer", "image", "index", "options", "validate", "writer", "builder", "remote"],
+    &[
+        "source", "sink", "reader", "layer", "image", "index", "options", "validate", "writer", "builder", "remote",
+        "transfer", "content",
+    ],
     &["ffi"],
     &["cli"],
 ];

@@ -67,11 +67,13 @@ parb_layer = c_void_p
 parb_layer_builder = c_void_p
 parb_layer_writer = c_void_p
 parb_map = c_void_p
+parb_matcher = c_void_p
 parb_op = c_void_p
 parb_options = c_void_p
 parb_queue = c_void_p
 parb_reader = c_void_p
 parb_ref = c_void_p
+parb_report = c_void_p
 parb_server = c_void_p
 parb_server_options = c_void_p
 parb_sink = c_void_p
@@ -133,6 +135,8 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_op_take_descriptor": (parb_error, (parb_op, POINTER(parb_descriptor))),
     "parb_op_take_reader": (parb_error, (parb_op, POINTER(parb_reader))),
     "parb_op_take_buf": (parb_error, (parb_op, POINTER(parb_buf))),
+    "parb_op_take_strings": (parb_error, (parb_op, POINTER(parb_strings))),
+    "parb_op_take_report": (parb_error, (parb_op, POINTER(parb_report))),
     "parb_op_free": (None, (parb_op,)),
     # Completion queues
     "parb_queue_new": (parb_error, (POINTER(parb_queue),)),
@@ -154,6 +158,13 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_map_key_at": (c_char_p, (parb_map, c_size_t)),
     "parb_map_value_at": (c_char_p, (parb_map, c_size_t)),
     "parb_map_get": (c_char_p, (parb_map, c_char_p)),
+    # Reports of what an examination found
+    "parb_report_free": (None, (parb_report,)),
+    "parb_report_count": (c_size_t, (parb_report,)),
+    "parb_report_code_at": (c_int32, (parb_report, c_size_t)),
+    "parb_report_subject_at": (c_char_p, (parb_report, c_size_t)),
+    "parb_report_message_at": (c_char_p, (parb_report, c_size_t)),
+    "parb_report_json": (c_char_p, (parb_report,)),
     # Options of a call
     "parb_options_new": (parb_options, ()),
     "parb_options_free": (None, (parb_options,)),
@@ -183,6 +194,15 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_descriptor_artifact_type": (c_char_p, (parb_descriptor,)),
     "parb_descriptor_annotations": (parb_map, (parb_descriptor,)),
     "parb_descriptor_free": (None, (parb_descriptor,)),
+    # Matchers
+    "parb_matcher_new": (parb_matcher, ()),
+    "parb_matcher_free": (None, (parb_matcher,)),
+    "parb_matcher_add_digest": (None, (parb_matcher, c_char_p)),
+    "parb_matcher_add_platform": (None, (parb_matcher, c_char_p)),
+    "parb_matcher_add_media_type": (None, (parb_matcher, c_char_p)),
+    "parb_matcher_add_artifact_type": (None, (parb_matcher, c_char_p)),
+    "parb_matcher_add_annotation": (None, (parb_matcher, c_char_p, c_char_p)),
+    "parb_matcher_set_name": (None, (parb_matcher, c_char_p)),
     # Images
     "parb_image_clone": (parb_image, (parb_image,)),
     "parb_image_free": (None, (parb_image,)),

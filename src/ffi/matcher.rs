@@ -1,0 +1,108 @@
+//! Matchers: which entries of an index or a layout are meant.
+
+use crate::ffi::boundary::{Draft, Opaque, Pointer, edit, free, get, new, optional};
+use crate::ffi::text::{optional_text, text};
+use crate::{Matcher, Result};
+use std::ffi::c_char;
+use std::ptr::null_mut;
+
+/// Chooses entries of an index: of each kind of condition one must hold, of several kinds all; without any, every
+/// entry is meant. Setters never fail: the call that is given the matcher reports the first mistake. One thread at a
+/// time. Yours to free.
+pub struct parb_matcher {
+    _private: [u8; 0],
+}
+
+// SAFETY: made by `new` only.
+unsafe impl Opaque for parb_matcher {
+    type Value = Draft<Matcher>;
+    const NAME: &'static str = "parb_matcher";
+    const TAG: u64 = u64::from_le_bytes(*b"parbmatc");
+    const THREADED: bool = false;
+}
+
+/// The matcher of a call; NULL means every entry.
+pub(crate) unsafe fn matcher_of(matcher: *const parb_matcher) -> Result<Matcher> {
+    match optional(matcher, "matcher")? {
+        None => Ok(Matcher::new()),
+        Some(draft) => draft.ready(),
+    }
+}
+
+/// A matcher that means every entry.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_matcher_new() -> *mut parb_matcher {
+    get(null_mut(), || Ok(new(Draft::new(Matcher::new()))))
+}
+
+/// Frees a matcher. NULL is fine.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_matcher_free(matcher: *mut parb_matcher) {
+    free(matcher)
+}
+
+/// Means the entry with this digest.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_matcher_add_digest(matcher: *mut parb_matcher, digest: *const c_char) {
+    change(matcher, |m| Ok(m.digest(text(digest, "digest")?.parse()?)))
+}
+
+/// Means entries for this platform; what it leaves out does not matter, and what names no platform is not meant.
+///
+/// @param platform  os/architecture[/variant][:os.version]
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_matcher_add_platform(matcher: *mut parb_matcher, platform: *const c_char) {
+    change(matcher, |m| Ok(m.platform(text(platform, "platform")?.parse()?)))
+}
+
+/// Means entries of this media type.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_matcher_add_media_type(matcher: *mut parb_matcher, media_type: *const c_char) {
+    change(matcher, |m| Ok(m.media_type(text(media_type, "media_type")?.to_owned())))
+}
+
+/// Means manifests of artifacts of this type.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_matcher_add_artifact_type(matcher: *mut parb_matcher, artifact_type: *const c_char) {
+    change(matcher, |m| Ok(m.artifact_type(text(artifact_type, "artifact_type")?)))
+}
+
+/// Means entries with this annotation. Several of them must all be there.
+///
+/// @param value  NULL: whatever it is
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_matcher_add_annotation(
+    matcher: *mut parb_matcher,
+    key: *const c_char,
+    value: *const c_char,
+) {
+    change(matcher, |m| Ok(m.annotation(text(key, "key")?, optional_text(value, "value")?)))
+}
+
+/// Means the entry that a layout names so: its annotation org.opencontainers.image.ref.name.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_matcher_set_name(matcher: *mut parb_matcher, name: *const c_char) {
+    change(matcher, |m| Ok(m.name(text(name, "name")?)))
+}
+
+unsafe fn change(matcher: *mut parb_matcher, f: impl FnOnce(Matcher) -> Result<Matcher>) {
+    edit(matcher, |m| {
+        *m = f(m.clone())?;
+        Ok(())
+    })
+}

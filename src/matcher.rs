@@ -1,0 +1,106 @@
+//! Which entries of an index are meant.
+
+use crate::digest::Digest;
+use crate::oci::{Descriptor, MediaType, Platform};
+
+/// The annotation by which a layout names an entry (image layout spec, "index.json").
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// Chooses descriptors. Of each kind of condition one must hold, of several kinds all; without any, everything is
+/// chosen.
+#[derive(Clone, Debug, Default)]
+pub struct Matcher {
+    digests: Vec<Digest>,
+    platforms: Vec<Platform>,
+    media_types: Vec<MediaType>,
+    artifact_types: Vec<String>,
+    annotations: Vec<(String, Option<String>)>,
+}
+
+impl Matcher {
+    /// Everything.
+    pub fn new() -> Matcher {
+        Matcher::default()
+    }
+    /// With this digest.
+    pub fn digest(mut self, digest: Digest) -> Matcher {
+        self.digests.push(digest);
+        self
+    }
+    /// Made for this platform: what it leaves out does not matter. What does not say its platform is not chosen.
+    pub fn platform(mut self, platform: Platform) -> Matcher {
+        self.platforms.push(platform);
+        self
+    }
+    /// Of this media type.
+    pub fn media_type(mut self, media_type: impl Into<MediaType>) -> Matcher {
+        self.media_types.push(media_type.into());
+        self
+    }
+    /// The manifest of such an artifact.
+    pub fn artifact_type(mut self, artifact_type: &str) -> Matcher {
+        self.artifact_types.push(artifact_type.to_owned());
+        self
+    }
+    /// With this annotation; `None`: whatever its value. Several of them must all be there.
+    pub fn annotation(mut self, key: &str, value: Option<&str>) -> Matcher {
+        self.annotations.push((key.to_owned(), value.map(ToOwned::to_owned)));
+        self
+    }
+    /// Named so in a layout (annotation `org.opencontainers.image.ref.name`).
+    pub fn name(self, name: &str) -> Matcher {
+        self.annotation(REF_NAME, Some(name))
+    }
+
+    /// Whether it chooses everything.
+    pub fn is_empty(&self) -> bool {
+        self.digests.is_empty()
+            && self.platforms.is_empty()
+            && self.media_types.is_empty()
+            && self.artifact_types.is_empty()
+            && self.annotations.is_empty()
+    }
+
+    /// Whether this descriptor is meant.
+    pub fn matches(&self, d: &Descriptor) -> bool {
+        let runs = |p: &Platform| d.platform.as_ref().is_some_and(|have| have.satisfies(p));
+        let says = |(key, value): &(String, Option<String>)| {
+            d.annotations.get(key).is_some_and(|have| value.as_ref().is_none_or(|v| v == have))
+        };
+        (self.digests.is_empty() || self.digests.contains(&d.digest))
+            && (self.platforms.is_empty() || self.platforms.iter().any(runs))
+            && (self.media_types.is_empty() || self.media_types.contains(&d.media_type))
+            && (self.artifact_types.is_empty() || self.artifact_types.contains(&d.artifact_type))
+            && self.annotations.iter().all(says)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(platform: Option<&str>, annotations: &[(&str, &str)]) -> Descriptor {
+        let mut d = Descriptor::of(MediaType::OCI_MANIFEST, platform.unwrap_or_default().as_bytes());
+        d.platform = platform.map(|p| p.parse().unwrap());
+        d.annotations = annotations.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        d
+    }
+
+    #[test]
+    fn of_each_kind_one_and_of_several_kinds_all() {
+        let arm = entry(Some("linux/arm64"), &[("a", "1"), (REF_NAME, "x")]);
+        let amd = entry(Some("linux/amd64"), &[("a", "2")]);
+        let none = entry(None, &[]);
+        let chosen = |m: &Matcher| [&arm, &amd, &none].map(|d| m.matches(d));
+        let p = |text: &str| text.parse::<Platform>().unwrap();
+        assert_eq!(chosen(&Matcher::new()), [true; 3]);
+        assert_eq!(chosen(&Matcher::new().platform(p("linux/arm64"))), [true, false, false]);
+        assert_eq!(chosen(&Matcher::new().platform(p("linux/arm64")).platform(p("linux/amd64"))), [true, true, false]);
+        assert_eq!(chosen(&Matcher::new().platform(p("linux/amd64")).annotation("a", Some("1"))), [false; 3]);
+        assert_eq!(chosen(&Matcher::new().annotation("a", None)), [true, true, false]);
+        assert_eq!(chosen(&Matcher::new().name("x")), [true, false, false]);
+        assert_eq!(chosen(&Matcher::new().digest(none.digest.clone())), [false, false, true]);
+        assert_eq!(chosen(&Matcher::new().media_type(MediaType::OCI_INDEX)), [false; 3]);
+        assert_eq!(chosen(&Matcher::new().artifact_type("t")), [false; 3]);
+    }
+}
