@@ -7,8 +7,8 @@ use std::ffi::c_char;
 use std::ptr::null_mut;
 
 /// Chooses entries of an index: of each kind of condition one must hold, of several kinds all; without any, every
-/// entry is meant. Setters never fail: the call that is given the matcher reports the first mistake. One thread at a
-/// time. Yours to free.
+/// entry is meant. Setters never fail: the call that is given the matcher reports the first mistake. Calls on any number
+/// of threads may use it while nobody changes it. Yours to free.
 pub struct parb_matcher {
     _private: [u8; 0],
 }
