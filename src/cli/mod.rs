@@ -4,14 +4,21 @@
 //! wrong usage is clap's exit code 2.
 
 mod append;
+mod copy;
 mod digest;
+mod export;
+mod flatten;
+mod medium;
 mod mutate;
 mod pull;
+mod push;
 mod registry;
+mod validate;
 
 use clap::{Args, Parser, Subcommand};
-use parbuckle::{Client, ClientOptions, Context, Options, Platform, Reference, Result};
+use parbuckle::{Child, Client, ClientOptions, Context, Options, Platform, Reference, Result};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 /// Container images: pull, change, push, serve.
 #[derive(Parser)]
@@ -35,12 +42,19 @@ struct Global {
     /// A registry (host or host:port) to speak to without TLS; may be repeated
     #[arg(long, global = true, value_name = "REGISTRY")]
     plain_http: Vec<String>,
+    #[arg(skip)]
+    client: OnceLock<Client>,
 }
 
 impl Global {
+    /// The one client of this run, made when it is needed: a copy between files reads no credentials.
     fn client(&self) -> Result<Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client.clone());
+        }
         let named = ClientOptions::new().user_agent(concat!("parb/", env!("CARGO_PKG_VERSION")));
-        Client::new(&self.plain_http.iter().fold(named, |options, registry| options.plain_http(registry)))
+        let client = Client::new(&self.plain_http.iter().fold(named, |options, registry| options.plain_http(registry)))?;
+        Ok(self.client.get_or_init(|| client).clone())
     }
     /// The options of whatever reads an image.
     fn reading(&self) -> Options {
@@ -58,10 +72,16 @@ impl Global {
 #[derive(Subcommand)]
 enum Command {
     Append(append::Append),
+    #[command(visible_alias = "cp")]
+    Copy(copy::Copy),
     Digest(digest::Digest),
+    Export(export::Export),
+    Flatten(flatten::Flatten),
     Mutate(mutate::Mutate),
     Pull(pull::Pull),
+    Push(push::Push),
     Registry(registry::Registry),
+    Validate(validate::Validate),
 }
 
 impl Command {
@@ -69,10 +89,15 @@ impl Command {
         let ctx = Context::new();
         match self {
             Command::Append(command) => command.run(global, &ctx),
+            Command::Copy(command) => command.run(global, &ctx),
             Command::Digest(command) => command.run(global, &ctx),
+            Command::Export(command) => command.run(global, &ctx),
+            Command::Flatten(command) => command.run(global, &ctx),
             Command::Mutate(command) => command.run(global, &ctx),
             Command::Pull(command) => command.run(global, &ctx),
+            Command::Push(command) => command.run(global, &ctx),
             Command::Registry(command) => command.run(),
+            Command::Validate(command) => command.run(global, &ctx),
         }
     }
 }
@@ -87,6 +112,26 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Pushes what was made of `source` to `tag`, or back to where it came from; a digest can't be pushed to, since what is
+/// new has another one. Prints where it went.
+fn push_back(
+    global: &Global,
+    source: &Reference,
+    tag: Option<&Reference>,
+    made: &Child,
+    ctx: &Context,
+) -> Result<()> {
+    let digest = made.descriptor().digest.clone();
+    let target = match tag {
+        Some(tag) => tag.clone(),
+        None if source.digest().is_some() => source.with_digest(digest.clone()),
+        None => source.clone(),
+    };
+    global.client()?.push_any(&target, made, &global.pushing(), ctx).wait()?;
+    print_pushed(&target, &digest);
+    Ok(())
 }
 
 /// Prints where an image went: `repository@digest`.

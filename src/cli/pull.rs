@@ -1,31 +1,117 @@
-//! `parb pull`, so far into nothing: every blob is fetched and verified.
+//! `parb pull`.
 
 use super::Global;
-use parbuckle::{Code, Context, Error, Options, Reference, Result};
+use parbuckle::archive::{Archive, ArchiveItem};
+use parbuckle::{Cache, Child, Client, Code, Context, Error, Format, Layout, Options, Reference, Result};
+use std::path::{Path, PathBuf};
 
-/// Fetch images and verify every blob of them
+/// How many bytes a layer cache may hold.
+const CACHE_BYTES: u64 = 64 << 30;
+
+/// Pull images into a file or directory
 #[derive(clap::Args)]
 pub(super) struct Pull {
-    /// The images, and where they go: so far only to /dev/null
+    /// The images, and where they go: a file, '-' for standard output, or a directory for --format oci. Into /dev/null
+    /// they are fetched and verified, and nothing is kept
     #[arg(required = true, num_args = 2.., value_names = ["IMAGE", "PATH"])]
     images_and_path: Vec<String>,
+    /// What is written: a docker archive (tarball), one of docker before 1.10 (legacy), an OCI layout (oci), or that in
+    /// one tar (oci-archive)
+    #[arg(long, default_value = "tarball", value_name = "FORMAT")]
+    format: Form,
+    /// In an OCI layout, name each image by its reference
+    #[arg(long)]
+    annotate_ref: bool,
+    /// Keep layers in this directory, and take those that are there
+    #[arg(long, short, value_name = "DIRECTORY")]
+    cache_path: Option<PathBuf>,
     /// How many blobs are fetched at once
-    #[arg(long, short, default_value_t = 4)]
-    jobs: u32,
+    #[arg(long, short)]
+    jobs: Option<u32>,
+}
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Form {
+    Tarball,
+    Legacy,
+    Oci,
+    OciArchive,
 }
 
 impl Pull {
     pub(super) fn run(mut self, global: &Global, ctx: &Context) -> Result<()> {
-        let path = self.images_and_path.pop().unwrap_or_default();
-        if path != "/dev/null" {
-            let why = "this version writes no archives and layouts; /dev/null fetches and verifies";
-            return Err(Error::new(Code::Unsupported, why).subject(path));
-        }
+        let path = PathBuf::from(self.images_and_path.pop().unwrap_or_default());
         let client = global.client()?;
-        for image in &self.images_and_path {
-            let image = client.pull(&Reference::parse(image)?, &global.reading(), ctx).wait()?;
-            image.fetch(&Options::new().jobs(self.jobs), ctx).wait()?;
+        let references = self.images_and_path.iter().map(|image| Reference::parse(image));
+        let references = references.collect::<Result<Vec<_>>>()?;
+        if path == Path::new("/dev/null") && self.form_of_null() {
+            return references.iter().try_for_each(|reference| {
+                let image = client.pull(reference, &global.reading(), ctx).wait()?;
+                image.fetch(&self.moving(Options::new()), ctx).wait()
+            });
+        }
+        let mut values = Vec::new();
+        for reference in references {
+            let value = self.read(global, &client, &reference, ctx)?;
+            values.push((reference, value));
+        }
+        match self.form {
+            Form::Oci => self.into_layout(global, &path, &values, ctx),
+            form => self.into_archive(global, form, &path, &values, ctx),
+        }
+    }
+
+    fn read(&self, global: &Global, client: &Client, reference: &Reference, ctx: &Context) -> Result<Child> {
+        // An archive of docker has images only: without a platform, the one for linux/amd64, as in the reference.
+        let value = match self.form {
+            Form::Oci | Form::OciArchive => client.pull_any(reference, &global.reading(), ctx).wait()?,
+            Form::Tarball | Form::Legacy => Child::Image(client.pull(reference, &global.reading(), ctx).wait()?),
+        };
+        let Some(directory) = &self.cache_path else { return Ok(value) };
+        let cache = Cache::open(directory, CACHE_BYTES, &Options::new(), ctx).wait()?;
+        Ok(match value {
+            Child::Image(image) => Child::Image(image.cached(&cache)),
+            Child::Index(index) => Child::Index(index.cached(&cache)),
+        })
+    }
+
+    fn into_layout(
+        &self,
+        global: &Global,
+        path: &Path,
+        values: &[(Reference, Child)],
+        ctx: &Context,
+    ) -> Result<()> {
+        let layout = Layout::create(path, &Options::new(), ctx).wait()?;
+        for (reference, value) in values {
+            let name = self.annotate_ref.then(|| reference.to_string());
+            layout.add_any(value, name.as_deref(), &self.moving(global.pushing()), ctx).wait()?;
         }
         Ok(())
+    }
+
+    fn into_archive(
+        &self,
+        global: &Global,
+        form: Form,
+        path: &Path,
+        values: &[(Reference, Child)],
+        ctx: &Context,
+    ) -> Result<()> {
+        let format = match form {
+            Form::Legacy => Format::Legacy,
+            Form::OciArchive | Form::Oci => Format::Oci,
+            Form::Tarball => Format::Docker,
+        };
+        let item = |(reference, value): &(Reference, Child)| ArchiveItem::new(value, Some(&reference.to_string()));
+        let items: Vec<_> = values.iter().map(item).collect();
+        Archive::write(path, &items, &self.moving(global.pushing()).format(format), ctx).wait()
+    }
+
+    fn moving(&self, options: Options) -> Options {
+        match self.jobs {
+            Some(jobs) => options.jobs(jobs),
+            None => options,
+        }
     }
 }
