@@ -6,6 +6,7 @@ mod abi_refusals;
 mod api;
 mod client;
 mod crash;
+mod daemon;
 mod deps;
 mod golden_mutate;
 mod header;
