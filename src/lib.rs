@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+pub mod archive;
 pub mod auth;
 pub mod builder;
 mod content;
@@ -48,6 +49,7 @@ mod transport;
 mod validate;
 pub mod writer;
 
+pub use archive::{Archive, ArchiveItem};
 pub use auth::{Credential, Keychain};
 pub use builder::ImageBuilder;
 pub use context::{Context, Event};

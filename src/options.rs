@@ -26,6 +26,8 @@ pub enum Format {
     Oci,
     /// Docker image manifest version 2, schema 2.
     Docker,
+    /// Of archives only: that of `docker save` before Docker 1.10.
+    Legacy,
 }
 
 impl Options {

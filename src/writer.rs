@@ -28,7 +28,7 @@ const QUEUE: usize = 2;
 const TRIES: u32 = 4;
 
 /// A tar that can be read as often as needed.
-type Reopen = Arc<dyn Fn() -> Result<Box<dyn Read + Send>> + Send + Sync>;
+pub(crate) type Reopen = Arc<dyn Fn() -> Result<Box<dyn Read + Send>> + Send + Sync>;
 
 /// A stream of the host.
 pub trait HostStream: Send {
@@ -54,7 +54,7 @@ impl Layer {
             }
             // A pipe may keep its reader waiting, and gives its bytes only once.
             Ok(found) if !found.is_file() => {
-                return Layer::from_stream(Box::new(Pipe { path, file: None }), options, ctx);
+                return Layer::from_stream(Box::new(Pipe::new(&path, None)), options, ctx);
             }
             _ => {}
         }
@@ -231,7 +231,8 @@ fn start(call: &str, options: &Options) -> Result<(Home, Options)> {
 }
 
 /// Makes a layer of what `open` gives, as often as it takes. `subject` is what errors concern that say nothing else.
-fn make(open: Reopen, subject: Option<String>, options: &Options, ctx: &Context) -> Task<Layer> {
+/// Options: sink, compression.
+pub(crate) fn make(open: Reopen, subject: Option<String>, options: &Options, ctx: &Context) -> Task<Layer> {
     let (home, options) = match start("making a layer", options) {
         Ok(started) => started,
         Err(e) => return Task::ready(Err(e)),
@@ -331,9 +332,16 @@ fn open_layer(path: &Path) -> Result<std::fs::File> {
 }
 
 /// What is named like a file and is none: opened when it is read, where waiting for its writer holds nobody up.
-struct Pipe {
+pub(crate) struct Pipe {
     path: std::path::PathBuf,
     file: Option<std::fs::File>,
+}
+
+impl Pipe {
+    /// What is at `path`, opened when it is read; or `file`, which errors call so.
+    pub(crate) fn new(path: &Path, file: Option<std::fs::File>) -> Pipe {
+        Pipe { path: path.to_owned(), file }
+    }
 }
 
 impl HostStream for Pipe {
@@ -342,14 +350,14 @@ impl HostStream for Pipe {
             Some(file) => file,
             none => none.insert(open_layer(&self.path)?),
         };
-        file.read(buf).map_err(|e| Error::io("reading the layer", self.path.display(), &e))
+        file.read(buf).map_err(|e| Error::io("reading", self.path.display(), &e))
     }
 }
 
-type Back = oneshot::Receiver<Box<dyn HostStream>>;
+pub(crate) type Back = oneshot::Receiver<Box<dyn HostStream>>;
 
 /// Reads a stream of the host on a thread of its own, as fast as the pipeline takes it.
-fn pump(place: &Place, mut stream: Box<dyn HostStream>) -> Result<(Chunks, Back)> {
+pub(crate) fn pump(place: &Place, mut stream: Box<dyn HostStream>) -> Result<(Chunks, Back)> {
     let (tx, chunks) = channel(QUEUE);
     let (give_back, back) = oneshot::channel();
     place.engine.callback(move || {

@@ -23,12 +23,20 @@ pub(super) type Members<'a> = Vec<(String, &'a RawValue)>;
 /// The members of a document's root, after the whole document was found to be sound: UTF-8, one JSON object and
 /// nothing after it, no key twice in any object, not too deep, no list too long.
 pub(super) fn root<'a>(bytes: &'a [u8], what: &str) -> Result<Members<'a>> {
+    members(sound(bytes, what)?).map_err(|wrong| wrong.into_error(what))
+}
+
+/// Reads a document that is not an object, as strictly. Null is none.
+pub(super) fn whole<T: Json>(bytes: &[u8], what: &str) -> Result<T> {
+    T::read(sound(bytes, what)?).map_err(|wrong| wrong.into_error(what))
+}
+
+fn sound<'a>(bytes: &'a [u8], what: &str) -> Result<&'a RawValue> {
     let bad = |why: &dyn fmt::Display| malformed(format!("the {what} is not sound JSON: {}", shown(&why.to_string())));
     let text = std::str::from_utf8(bytes).map_err(|e| bad(&e))?;
     let mut whole = serde_json::Deserializer::from_str(text);
     Sound.deserialize(&mut whole).and_then(|()| whole.end()).map_err(|e| bad(&e))?;
-    let value: &RawValue = serde_json::from_str(text).map_err(|e| bad(&e))?;
-    members(value).map_err(|wrong| wrong.into_error(what))
+    serde_json::from_str(text).map_err(|e| bad(&e))
 }
 
 /// Reads a document of one type from its root's members.
@@ -63,6 +71,9 @@ impl Extra {
     }
     pub(super) fn push(&mut self, key: String, value: &RawValue) {
         self.0.push((key, value.to_owned()));
+    }
+    pub(super) fn remove(&mut self, keys: &[&str]) {
+        self.0.retain(|(key, _)| !keys.contains(&key.as_str()));
     }
 }
 

@@ -20,6 +20,7 @@ mod json;
 mod manifest;
 mod media_type;
 mod platform;
+mod save;
 mod time;
 
 pub use config::{Config, ConfigDoc, Empty, Healthcheck, History, RootFs, RunConfig};
@@ -30,6 +31,9 @@ pub use json::{Extra, MAX_DEPTH, MAX_ITEMS};
 pub use manifest::{AnyManifest, Manifest, ManifestDoc, ManifestEdit};
 pub use media_type::{LayerCompression, MediaType};
 pub use platform::Platform;
+pub(crate) use save::{
+    LayerV1, Repositories, SavedImage, config_of_v1, json_of_v1, repositories, repositories_to_bytes,
+};
 pub use time::Time;
 
 /// The largest manifest or index that is read unless the caller allows more, up to [`MAX_MANIFEST`].

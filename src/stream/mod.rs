@@ -27,6 +27,7 @@ mod tar;
 mod zstd;
 
 pub(crate) use body::{Blocks, Chunks, Sender, channel};
+pub(crate) use codec::sniff;
 pub use codec::{Compression, CompressionOptions};
 pub(crate) use encode::{BlobOut, Encoded, Input, encode};
 pub(crate) use file::{read_all, read_file};
@@ -34,7 +35,7 @@ pub(crate) use hash::{Hashing, verified, verified_from};
 pub(crate) use inflate::{Limits, decompressed};
 pub(crate) use spool::{Spool, SpoolBlob};
 pub(crate) use stats::Stats;
-pub(crate) use tar::{DirTar, TarEntries};
+pub(crate) use tar::{DirTar, TarEntries, check_head};
 
 /// What one job handles: large enough that starting it costs nothing, small enough that nobody waits for it. It is
 /// also the block of the parallel gzip writer, so that changing it changes the digests of new layers.

@@ -99,9 +99,12 @@ impl BlobOut for Spool {
 }
 
 impl SpoolBlob {
-    #[cfg(test)]
     pub(crate) fn size(&self) -> u64 {
         self.size
+    }
+    /// The file itself, to be read in any order.
+    pub(crate) fn file(&self) -> &Arc<File> {
+        &self.file
     }
 
     /// The bytes from `offset` on; any number of readers at the same time.

@@ -4,6 +4,7 @@ mod abi_library;
 mod abi_lint;
 mod abi_refusals;
 mod api;
+mod archive;
 mod client;
 mod crash;
 mod daemon;

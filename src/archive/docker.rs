@@ -1,0 +1,333 @@
+//! Archives of `docker save` as they are since 1.10: manifest.json names configs and layers.
+
+use super::oci::Layout;
+use super::{Archive, Entries, Found, MAX_DOCUMENT, Wanted, which_one};
+use crate::context::Context;
+use crate::digest::Digest;
+use crate::error::{Code, Error, Result, malformed};
+use crate::image::Image;
+use crate::layer::Layer;
+use crate::oci::{Config, Descriptor, MAX_CONFIG, Manifest, MediaType, SavedImage};
+use crate::options::{Format, Options};
+use crate::source::Source;
+use crate::stream::{BlobOut, Chunks, Compression, CompressionOptions, Encoded, Input, encode, sniff};
+use crate::writer::{Reopen, make};
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, ready};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Layers that are compressed at the same time: each has blocks under way on every core.
+const AT_ONCE: usize = 2;
+
+/// manifest.json, and the layout beside it since Docker 25.
+pub(super) struct Saved {
+    images: Vec<SavedImage>,
+    layout: Option<Layout>,
+}
+
+impl Saved {
+    pub(super) async fn read(entries: &Entries, found: &Found) -> Result<Saved> {
+        let raw = entries.small(found, MAX_DOCUMENT).await?;
+        let images = SavedImage::list(&raw).map_err(|e| e.or_subject(entries.called("manifest.json")))?;
+        let layout = match entries.find("index.json")? {
+            Some(index) => Some(Layout::read(entries, &index).await?),
+            None => None,
+        };
+        Ok(Saved { images, layout })
+    }
+
+    pub(super) fn layout(&self) -> Option<&Layout> {
+        self.layout.as_ref()
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.images.iter().flat_map(|i| i.repo_tags.iter().flatten()).cloned().collect()
+    }
+
+    pub(super) async fn image(
+        &self,
+        archive: &Archive,
+        wanted: Option<&Wanted>,
+        options: &Options,
+        ctx: &Context,
+    ) -> Result<Image> {
+        let work = Work { archive, options, ctx };
+        let mut meant: Vec<&SavedImage> = Vec::new();
+        for image in &self.images {
+            let named = |w: &Wanted| image.repo_tags.iter().flatten().any(|tag| w.is(tag));
+            let by_config = match wanted.and_then(|w| w.digest.as_ref()) {
+                Some(digest) => work.config(&image.config).await?.1 == *digest,
+                None => false,
+            };
+            if wanted.is_none_or(named) || by_config {
+                meant.push(image);
+            }
+        }
+        if let (Some(platform), true) = (&options.platform, meant.len() > 1 || wanted.is_none()) {
+            let mut fit = Vec::new();
+            for image in meant {
+                let (config, _) = work.config(&image.config).await?;
+                if config.platform().is_some_and(|p| p.satisfies(platform)) {
+                    fit.push(image);
+                }
+            }
+            if fit.is_empty() {
+                return Err(Error::new(Code::NotFound, format!("the archive has no image for {platform}")));
+            }
+            meant = fit;
+        }
+        if let ([], Some(digest)) = (&meant[..], wanted.and_then(|w| w.digest.as_ref())) {
+            for image in &self.images {
+                let made = self.one(&work, image).await?;
+                if made.digest() == digest {
+                    return Ok(made);
+                }
+            }
+        }
+        match (&meant[..], wanted) {
+            ([one], _) => self.one(&work, one).await,
+            ([], Some(wanted)) => Err(wanted.not_found(&self.names())),
+            (several, _) => Err(which_one(several.len(), &self.names())),
+        }
+    }
+
+    async fn one(&self, work: &Work<'_>, image: &SavedImage) -> Result<Image> {
+        let (config, digest) = work.config(&image.config).await?;
+        let Options { format, sink, compression, .. } = work.options;
+        let mut format = *format;
+        if let Some(layout) = &self.layout
+            && let Some(exact) = layout.image_of_config(work.archive, &digest, work.ctx).await?
+        {
+            let docker = exact.manifest().media_type().is_docker();
+            let kept = format.is_none_or(|f| (f == Format::Docker) == docker);
+            if kept && sink.is_none() && compression.is_none() {
+                return Ok(exact);
+            }
+            format = format.or(Some(if docker { Format::Docker } else { Format::Oci }));
+        }
+        let layers = image.layers.clone().unwrap_or_default();
+        if layers.len() != config.diff_ids().len() {
+            let why = format!(
+                "manifest.json names {} layers, and the config {} has {} diff ids",
+                layers.len(),
+                crate::digest::shown(&image.config),
+                config.diff_ids().len()
+            );
+            return Err(malformed(why).subject(work.archive.0.entries.called("manifest.json")));
+        }
+        let mut parts = Vec::new();
+        for (name, diff_id) in layers.iter().zip(config.diff_ids()) {
+            let foreign = image.layer_sources.get(diff_id.as_str()).filter(|d| is_foreign(d));
+            parts.push(Part { name: name.clone(), diff_id: Some(diff_id.clone()), foreign: foreign.cloned() });
+        }
+        let layers = work.layers(parts).await?;
+        work.image(config, &layers, format)
+    }
+}
+
+fn is_foreign(layer: &Descriptor) -> bool {
+    !layer.media_type.is_distributable() || !layer.urls.is_empty()
+}
+
+/// A layer as an archive names it.
+pub(super) struct Part {
+    pub(super) name: String,
+    /// What the config says it is.
+    pub(super) diff_id: Option<Digest>,
+    /// What manifest.json says it is, where that counts.
+    pub(super) foreign: Option<Descriptor>,
+}
+
+/// One image on its way out of an archive.
+pub(super) struct Work<'a> {
+    pub(super) archive: &'a Archive,
+    pub(super) options: &'a Options,
+    pub(super) ctx: &'a Context,
+}
+
+impl Work<'_> {
+    fn entries(&self) -> &Entries {
+        &self.archive.0.entries
+    }
+
+    /// A config and its digest, checked against its name where that has one.
+    async fn config(&self, name: &str) -> Result<(Config, Digest)> {
+        let entries = self.entries();
+        let raw = entries.small(&entries.need(name)?, MAX_CONFIG).await?;
+        let digest = Digest::sha256(&raw);
+        if let Some(said) = digest_in(name)
+            && said != digest
+        {
+            let why = format!("the config has digest {digest}, and is not what its name says");
+            return Err(Error::new(Code::DigestMismatch, why).subject(entries.called(name)));
+        }
+        let config = Config::from_bytes(raw).map_err(|e| e.or_subject(entries.called(name)))?;
+        Ok((config, digest))
+    }
+
+    /// The layers of an image, in their order; a layer that is there twice is looked at once.
+    pub(super) async fn layers(&self, parts: Vec<Part>) -> Result<Vec<Layer>> {
+        let entries = self.entries();
+        let mut found = Vec::new();
+        for part in &parts {
+            found.push(match (entries.find(&part.name)?, &part.foreign) {
+                (None, None) => Some(entries.need(&part.name)?), // says what is missing
+                (found, _) => found,
+            });
+        }
+        let heads = entries.heads(found.iter().flatten().cloned().collect()).await?;
+        let mut heads = heads.into_iter();
+        let kinds: Vec<Compression> = found
+            .iter()
+            .map(|found| found.as_ref().and_then(|_| heads.next()).map_or(Compression::None, |head| sniff(&head)))
+            .collect();
+
+        let mut places: HashMap<(Arc<str>, Option<Digest>), usize> = HashMap::new();
+        let mut jobs = Vec::new();
+        let mut order = Vec::new();
+        for ((part, found), kind) in parts.into_iter().zip(found).zip(kinds) {
+            let name = found.as_ref().map_or_else(|| part.name.as_str().into(), |f| f.name.clone());
+            let next = jobs.len();
+            let at = *places.entry((name, part.diff_id.clone())).or_insert(next);
+            order.push(at);
+            if at == next {
+                jobs.push(async move { self.layer(part, found, kind).await.map(|layer| (at, layer)) }.boxed());
+            }
+        }
+        let mut made: Vec<(usize, Layer)> =
+            futures_util::stream::iter(jobs).buffer_unordered(AT_ONCE).try_collect().await?;
+        made.sort_by_key(|(at, _)| *at);
+        Ok(order.into_iter().map(|at| made[at].1.clone()).collect())
+    }
+
+    async fn layer(&self, part: Part, found: Option<Found>, kind: Compression) -> Result<Layer> {
+        let Part { name, diff_id, foreign } = part;
+        let source: Arc<dyn Source> = Arc::new(Slice { entries: self.entries().clone(), found: found.clone(), name });
+        let named = |descriptor| Layer::named(descriptor, None, source.clone(), self.archive.home());
+        if let Some(foreign) = foreign {
+            return Ok(named(foreign));
+        }
+        let Some(found) = found else { return Err(Error::new(Code::Internal, "a layer that is nowhere")) };
+        if self.wants(kind) {
+            return self.compressed(&found, diff_id.as_ref()).await;
+        }
+        let descriptor = |digest| Descriptor::new(media_type(kind), digest, found.size);
+        // What is read of a layer is checked against its digest, so that it need not be true before.
+        let trusted = match (kind, &diff_id) {
+            (Compression::None, diff_id) => diff_id.clone(),
+            (_, diff_id) => digest_in(&found.name).filter(|digest| Some(digest) != diff_id.as_ref()),
+        };
+        if let Some(digest) = trusted {
+            return Ok(named(descriptor(digest)));
+        }
+        let made = self.hashed(&found, kind, diff_id.as_ref()).await?;
+        Ok(Layer::written(descriptor(made.digest), made.diff_id, source.clone(), self.archive.home()))
+    }
+
+    /// Whether the options have a layer of this compression compressed anew.
+    fn wants(&self, kind: Compression) -> bool {
+        let Options { sink, compression, .. } = self.options;
+        let wanted = compression.and_then(|c| c.kind);
+        match kind {
+            Compression::None => (sink.is_some() || compression.is_some()) && wanted != Some(Compression::None),
+            kind => wanted.is_some_and(|wanted| wanted != kind),
+        }
+    }
+
+    async fn compressed(&self, found: &Found, diff_id: Option<&Digest>) -> Result<Layer> {
+        let (entries, entry) = (self.entries().clone(), found.clone());
+        let open: Reopen = Arc::new(move || Ok(Box::new(entries.reader(&entry))));
+        let options =
+            Options { sink: self.options.sink.clone(), compression: self.options.compression, ..Options::new() };
+        let subject = self.entries().called(&found.name);
+        let layer = make(open, Some(subject), &options, self.ctx).await?;
+        self.same(found, layer.find_diff_id(self.ctx).await?, diff_id)?;
+        Ok(layer)
+    }
+
+    /// The digest of a layer that nothing names reliably, found by reading it once.
+    async fn hashed(&self, found: &Found, kind: Compression, diff_id: Option<&Digest>) -> Result<Encoded> {
+        let place = &self.archive.0.place;
+        let input = Input::Chunks(self.entries().read(found, 0));
+        let as_it_is = CompressionOptions { kind: Some(kind), level: None };
+        let made = encode(&place.engine, &place.stats, input, as_it_is, &mut Nowhere, |_| ()).await;
+        let made = made.map_err(|e| e.or_subject(self.entries().called(&found.name)))?;
+        self.same(found, &made.diff_id, diff_id)?;
+        Ok(made)
+    }
+
+    fn same(&self, found: &Found, is: &Digest, said: Option<&Digest>) -> Result<()> {
+        match said {
+            Some(said) if said != is => {
+                let why = format!("the layer has diff id {is}, and the config says {said}");
+                Err(Error::new(Code::DigestMismatch, why).subject(self.entries().called(&found.name)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The image that these make, of Docker's types unless the format says otherwise.
+    pub(super) fn image(&self, config: Config, layers: &[Layer], format: Option<Format>) -> Result<Image> {
+        let oci = format == Some(Format::Oci);
+        let mut edit = Manifest::empty(oci).edit();
+        edit.set_config(config.raw());
+        for layer in layers {
+            let descriptor = layer.descriptor();
+            let media_type = match (oci, descriptor.media_type.to_docker()) {
+                (true, _) => descriptor.media_type.to_oci(),
+                (false, docker) => docker,
+            };
+            edit.append_layer(Descriptor { media_type, ..descriptor.clone() });
+        }
+        let manifest = edit.finish()?;
+        Ok(Image::made(manifest.descriptor(), manifest, config, layers, self.archive.home()))
+    }
+}
+
+fn media_type(kind: Compression) -> MediaType {
+    match kind {
+        Compression::None => MediaType::OCI_LAYER,
+        Compression::Gzip => MediaType::OCI_LAYER_GZIP,
+        Compression::Zstd => MediaType::OCI_LAYER_ZSTD,
+    }
+}
+
+/// The digest that a name has: `sha256:<hex>`, `<hex>.json`, `<hex>.tar.gz`, `blobs/sha256/<hex>`.
+fn digest_in(name: &str) -> Option<Digest> {
+    let base = name.rsplit_once('/').map_or(name, |(_, base)| base);
+    let base = base.strip_prefix("sha256:").unwrap_or(base);
+    let hex = base.split_once('.').map_or(base, |(hex, _)| hex);
+    format!("sha256:{hex}").parse().ok()
+}
+
+/// One entry as the source of a layer.
+struct Slice {
+    entries: Entries,
+    /// `None`: it is only named.
+    found: Option<Found>,
+    name: String,
+}
+
+impl Source for Slice {
+    fn open<'a>(&'a self, _: &'a Context, _: &'a Descriptor, offset: u64) -> BoxFuture<'a, Result<Chunks>> {
+        let chunks = match &self.found {
+            Some(found) => Ok(self.entries.read(found, offset)),
+            None => {
+                let why = "the layer comes from elsewhere and is not in the archive";
+                Err(Error::new(Code::NotFound, why).subject(self.entries.called(&self.name)))
+            }
+        };
+        ready(chunks).boxed()
+    }
+}
+
+/// Takes everything and keeps nothing.
+struct Nowhere;
+
+impl BlobOut for Nowhere {
+    fn write(&mut self, _: Bytes) -> BoxFuture<'_, Result<()>> {
+        ready(Ok(())).boxed()
+    }
+}

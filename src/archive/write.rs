@@ -1,0 +1,210 @@
+//! New archives.
+
+use super::out::{Down, Region};
+use super::plan::Plan;
+use super::{Archive, layout, save, save_v1};
+use crate::context::Context;
+use crate::engine::Task;
+use crate::error::{Error, Result, invalid};
+use crate::image::Image;
+use crate::index::{Child, Index};
+use crate::options::{Format, Options};
+use crate::source::Place;
+use crate::stream::BlobOut;
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Blobs that are fetched at once where the options say nothing.
+const JOBS: u32 = 4;
+const READ: [&str; 3] = ["format", "foreign_layers", "jobs"];
+
+/// An image or index that goes into an archive, and what it is called there.
+#[derive(Clone)]
+pub struct ArchiveItem {
+    pub(super) value: Child,
+    pub(super) name: Option<String>,
+}
+
+impl ArchiveItem {
+    /// An image. In archives of Docker's form the name is a reference; one without a tag means `latest`, one with a
+    /// digest names nothing. In OCI's form it is the `ref.name`, any text.
+    pub fn image(image: &Image, name: Option<&str>) -> ArchiveItem {
+        ArchiveItem { value: Child::Image(image.clone()), name: name.map(str::to_owned) }
+    }
+    /// An index with all that it names; only OCI's form has them.
+    pub fn index(index: &Index, name: Option<&str>) -> ArchiveItem {
+        ArchiveItem { value: Child::Index(index.clone()), name: name.map(str::to_owned) }
+    }
+}
+
+impl Archive {
+    /// Writes a new archive. A file comes about beside its place and takes it when it is whole: nobody sees half of
+    /// it. A pipe or device at that path, or `-` for standard output, is written to in order.
+    ///
+    /// The format is Docker's unless the options say otherwise: the same bytes as `crane pull` writes. Layers stay as
+    /// they are, but that the legacy form has them plain. One image under several names is written once. The same items
+    /// give the same bytes.
+    ///
+    /// Errors: `Io`; `Unsupported` where the form has no indexes or artifacts; `InvalidArgument` for a name that is no
+    /// reference; `DigestMismatch` and all others of the places that the blobs come from. Options: format, jobs,
+    /// foreign_layers: with it non-distributable layers are in the archive too, and not only named.
+    pub fn write(path: &Path, items: &[ArchiveItem], options: &Options, ctx: &Context) -> Task<()> {
+        let subject = path.display().to_string();
+        if path == Path::new("-") {
+            use std::os::fd::AsFd;
+            return match std::io::stdout().as_fd().try_clone_to_owned() {
+                Ok(owned) => Archive::write_to(File::from(owned), items, options, ctx),
+                Err(e) => Task::ready(Err(Error::io("opening", "standard output", &e))),
+            };
+        }
+        let kind = std::fs::metadata(path).ok().map(|found| found.file_type());
+        if kind.is_some_and(|kind| kind.is_dir()) {
+            return Task::ready(Err(invalid("an archive is a file, and this is a directory").subject(subject)));
+        }
+        let path = path.to_owned();
+        if kind.is_some_and(|kind| kind.is_fifo() || kind.is_char_device() || kind.is_socket()) {
+            return begin(items, options, ctx, move |work, ctx| {
+                async move { work.down(&subject, move || File::options().write(true).open(path), &ctx).await }.boxed()
+            });
+        }
+        begin(items, options, ctx, |work, ctx| async move { work.file(path, &ctx).await }.boxed())
+    }
+
+    /// Writes a new archive, in order, to what is open already, such as a pipe. It is written to on a thread of its
+    /// own, which waits for whoever reads it; when that thread waits, cancelling ends the call but not the thread.
+    /// Errors and options: as for [`Archive::write`].
+    pub fn write_to(file: File, items: &[ArchiveItem], options: &Options, ctx: &Context) -> Task<()> {
+        begin(items, options, ctx, |work, ctx| {
+            async move { work.down("the archive's descriptor", move || Ok(file), &ctx).await }.boxed()
+        })
+    }
+}
+
+/// Writes a new archive, in order, to anything. Errors and options: as for [`Archive::write`].
+pub(crate) async fn stream(
+    place: &Place,
+    items: &[ArchiveItem],
+    options: &Options,
+    out: &mut dyn BlobOut,
+    ctx: &Context,
+) -> Result<()> {
+    let work = Work { place: place.clone(), items: items.to_vec(), options: options.clone() };
+    work.plan(ctx).await?.write(place, out, ctx).await
+}
+
+type Running = futures_util::future::BoxFuture<'static, Result<()>>;
+
+fn begin(
+    items: &[ArchiveItem],
+    options: &Options,
+    ctx: &Context,
+    work: impl FnOnce(Work, Context) -> Running + Send + 'static,
+) -> Task<()> {
+    if let Err(e) = options.only("writing an archive", &READ) {
+        return Task::ready(Err(e));
+    }
+    let Some(first) = items.first() else {
+        return Task::ready(Err(invalid("there is nothing to put into the archive")));
+    };
+    let home = first.value.home().clone();
+    let job = Work { place: home.place().clone(), items: items.to_vec(), options: options.clone() };
+    home.spawn(ctx, |ctx| work(job, ctx))
+}
+
+struct Work {
+    place: Place,
+    items: Vec<ArchiveItem>,
+    options: Options,
+}
+
+impl Work {
+    async fn plan(&self, ctx: &Context) -> Result<Plan> {
+        let foreign_layers = self.options.foreign_layers;
+        match self.options.format.unwrap_or(Format::Docker) {
+            Format::Docker => save::plan(&self.items, foreign_layers, ctx).await,
+            Format::Oci => layout::plan(&self.items, foreign_layers, ctx).await,
+            Format::Legacy => save_v1::plan(&self.items, ctx).await,
+        }
+    }
+
+    async fn down(
+        &self,
+        subject: &str,
+        open: impl FnOnce() -> std::io::Result<File> + Send + 'static,
+        ctx: &Context,
+    ) -> Result<()> {
+        let plan = self.plan(ctx).await?;
+        let mut out = Down::start(&self.place.engine, subject, open)?;
+        plan.write(&self.place, &mut out, ctx).await?;
+        out.finish().await
+    }
+
+    /// Into a temporary file, which then takes the path.
+    async fn file(&self, path: PathBuf, ctx: &Context) -> Result<()> {
+        let plan = self.plan(ctx).await?;
+        let pool = self.place.engine.pool();
+        let subject: Arc<str> = path.display().to_string().into();
+        let (temporary, target) = pool.run(move || temporary(&path)).await??;
+        let file = temporary.as_file().try_clone().map_err(|e| Error::io("writing the archive", &subject, &e))?;
+        let file = Arc::new(file);
+        match plan.layout() {
+            Some((offsets, size)) => self.at_once(&plan, &offsets, size, &file, &subject, ctx).await?,
+            None => {
+                let mut out = Region::new(&self.place.engine, &file, &subject, 0);
+                plan.write(&self.place, &mut out, ctx).await?;
+                out.finish().await?;
+            }
+        }
+        pool.run(move || match temporary.persist(&target) {
+            Ok(_) => Ok(()),
+            Err(e) => Err(Error::io("renaming the archive", target.display(), &e.error)),
+        })
+        .await?
+    }
+
+    /// Several entries at a time, each to its place.
+    async fn at_once(
+        &self,
+        plan: &Plan,
+        offsets: &[u64],
+        size: u64,
+        file: &Arc<File>,
+        subject: &Arc<str>,
+        ctx: &Context,
+    ) -> Result<()> {
+        plan.announce(ctx);
+        let jobs = self.options.jobs.unwrap_or(JOBS).max(1) as usize;
+        let mut writes = Vec::with_capacity(offsets.len());
+        for (entry, at) in plan.entries.iter().zip(offsets) {
+            let mut out = Region::new(&self.place.engine, file, subject, *at);
+            writes.push(
+                async move {
+                    entry.write(&self.place, &mut out, ctx).await?;
+                    out.finish().await
+                }
+                .boxed(),
+            );
+        }
+        futures_util::stream::iter(writes).buffer_unordered(jobs).try_collect::<()>().await?;
+        let end = Plan::end();
+        let mut out = Region::new(&self.place.engine, file, subject, size - end.len() as u64);
+        out.write(end).await?;
+        out.finish().await
+    }
+}
+
+/// A new file beside the path, with the permissions that a new file has there.
+fn temporary(path: &Path) -> Result<(tempfile::NamedTempFile, PathBuf)> {
+    // A link stays one: what it points to is replaced.
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let directory = match target.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let made =
+        tempfile::Builder::new().prefix(".parb-").permissions(Permissions::from_mode(0o666)).tempfile_in(directory);
+    Ok((made.map_err(|e| Error::io("making the archive", path.display(), &e))?, target))
+}
