@@ -14,7 +14,7 @@ mod retry;
 mod settings;
 
 pub(crate) use redact::redacted;
-pub(crate) use response::Response;
+pub(crate) use response::{Activity, Response, Stalled, Upload, await_headers};
 pub(crate) use retry::Budget;
 pub(crate) use settings::{Settings, proxies_from_environment};
 

@@ -247,23 +247,30 @@ pub(crate) async fn await_headers<T, E>(
 /// No header came in time.
 pub(crate) struct Stalled;
 
-/// A request body that tells of its activity, counts what leaves and knows its length.
+/// An [`Upload`] as reqwest takes it.
 pub(crate) fn upload_body(
     chunks: Chunks,
     activity: Arc<Activity>,
     stats: Arc<Stats>,
     len: Option<u64>,
 ) -> reqwest::Body {
-    activity.body_done.store(len == Some(0), Relaxed);
-    reqwest::Body::wrap(Upload { chunks: Mutex::new(chunks), activity, stats, left: len })
+    reqwest::Body::wrap(Upload::new(chunks, activity, stats, len))
 }
 
-struct Upload {
+/// A request body that tells of its activity, counts what leaves and knows its length, for any HTTP client.
+pub(crate) struct Upload {
     /// In a lock that nobody ever takes, since reqwest wants what it sends to be shareable.
     chunks: Mutex<Chunks>,
     activity: Arc<Activity>,
     stats: Arc<Stats>,
     left: Option<u64>,
+}
+
+impl Upload {
+    pub(crate) fn new(chunks: Chunks, activity: Arc<Activity>, stats: Arc<Stats>, len: Option<u64>) -> Upload {
+        activity.body_done.store(len == Some(0), Relaxed);
+        Upload { chunks: Mutex::new(chunks), activity, stats, left: len }
+    }
 }
 
 impl http_body::Body for Upload {

@@ -27,6 +27,7 @@ const ORDER: &[&[&str]] = &[
         "transfer", "content",
     ],
     &["archive"],
+    &["daemon"],
     &["ffi"],
     &["cli"],
 ];

@@ -7,6 +7,7 @@ mod api;
 mod archive;
 mod client;
 mod crash;
+mod daemon;
 mod deps;
 mod golden_mutate;
 mod header;

@@ -1,0 +1,99 @@
+//! An image out of a daemon: a `docker save` archive, kept in one file without a name as long as the image is.
+
+use super::http::{Body, WORK, printable};
+use super::{Daemon, escaped};
+use crate::archive::Archive;
+use crate::context::Context;
+use crate::engine::Task;
+use crate::error::{Code, Error, Result};
+use crate::image::Image;
+use crate::options::Options;
+use crate::stream::Chunks;
+use ::http::Method;
+use serde::Deserialize;
+
+/// How much of an archive's end is looked at for an error.
+const TAIL: usize = 4 << 10;
+
+impl Daemon {
+    /// An image of the daemon, by name or id. All of it is read now, into a file without a name in the directory for
+    /// temporary files, which is gone with the last value that reads it. The config is the daemon's, byte for byte,
+    /// and checked against the image's id. The layers are plain tars and the manifest over them is made here, with
+    /// Docker's media types unless the option format says otherwise; with a sink or a compression the layers are
+    /// compressed on the way.
+    ///
+    /// Errors: `NotFound`; `Unavailable` with the daemon's words; `DigestMismatch` where the archive holds another
+    /// image; `Malformed` where it is none; `Io` for the disk. Options: format, sink, compression.
+    pub fn image(&self, name: &str, options: &Options, ctx: &Context) -> Task<Image> {
+        if let Err(e) = options.only("daemon image", &["format", "sink", "compression"]) {
+            return Task::ready(Err(e));
+        }
+        let (name, options) = (name.to_owned(), options.clone());
+        self.spawn(ctx, |daemon, ctx| async move {
+            // By id from here on: a name may mean another image in a moment.
+            let known = daemon.details(&name).await?;
+            let path = format!("/images/{}/get", escaped(known.id.as_str())?);
+            let answer = daemon.ask(Method::GET, &path, Body::Empty, WORK, &name).await?;
+            if let Some(len) = answer.len() {
+                ctx.expect_bytes(len);
+            }
+            let chunks = checked_at_end(answer.chunks(), daemon.host());
+            let archive = Archive::from_chunks(&daemon.0.place, chunks, &name, &ctx).await?;
+            let image = archive.image(None, &options, &ctx).await?;
+            let config = &image.config_holder().descriptor().digest;
+            if *config != known.id && *image.digest() != known.id && !known.keeps_manifests {
+                let why = format!("the daemon calls the image {}, and sent the one of config {config}", known.id);
+                return Err(Error::new(Code::DigestMismatch, why).subject(&name));
+            }
+            Ok(image)
+        })
+    }
+}
+
+/// The same archive, which fails where the daemon did: then it ends it with a report in JSON, under the status 200.
+fn checked_at_end(chunks: Chunks, host: &str) -> Chunks {
+    Chunks::unfold((chunks, Vec::new(), host.to_owned()), |(mut chunks, mut tail, host)| async move {
+        if let Some(chunk) = chunks.next().await? {
+            tail.extend_from_slice(&chunk[chunk.len().saturating_sub(TAIL)..]);
+            tail.drain(..tail.len().saturating_sub(TAIL));
+            return Ok(Some((chunk, (chunks, tail, host))));
+        }
+        match report_at_end(&tail) {
+            Some(text) => {
+                let why = format!("the daemon could not save the image: {text}");
+                Err(Error::new(Code::Unavailable, why).subject(host))
+            }
+            None => Ok(None),
+        }
+    })
+}
+
+/// The error that an archive ends with; a whole one ends with zeros.
+fn report_at_end(tail: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Told {
+        #[serde(rename = "errorDetail")]
+        _detail: serde::de::IgnoredAny,
+        error: String,
+    }
+    let start = b"{\"errorDetail\":";
+    let at = tail.windows(start.len()).rposition(|w| w == start)?;
+    let told = serde_json::from_slice::<Told>(tail[at..].trim_ascii()).ok()?;
+    Some(printable(&told.error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_after_half_an_archive_is_seen() {
+        let mut tail = vec![1; 600];
+        tail.extend(b"{\"errorDetail\":{\"message\":\"disk gone\"},\"error\":\"disk gone\"}\r\n");
+        assert_eq!(report_at_end(&tail).as_deref(), Some("disk gone"));
+        tail.extend([0; 1024]);
+        assert_eq!(report_at_end(&tail), None, "a file of a layer may say so");
+        assert_eq!(report_at_end(&[0; 1024]), None);
+        assert_eq!(report_at_end(b""), None);
+    }
+}
