@@ -2,7 +2,7 @@
 
 use super::Global;
 use parbuckle::archive::{Archive, ArchiveItem};
-use parbuckle::{Cache, Child, Client, Code, Context, Error, Format, Layout, Options, Reference, Result};
+use parbuckle::{Cache, Child, Client, Context, Format, Layout, Options, Reference, Result};
 use std::path::{Path, PathBuf};
 
 /// How many bytes a layer cache may hold.
@@ -42,20 +42,17 @@ impl Pull {
     pub(super) fn run(mut self, global: &Global, ctx: &Context) -> Result<()> {
         let path = PathBuf::from(self.images_and_path.pop().unwrap_or_default());
         let client = global.client()?;
-        let references = self.images_and_path.iter().map(|image| Reference::parse(image));
-        let references = references.collect::<Result<Vec<_>>>()?;
-        if path == Path::new("/dev/null") && self.form_of_null() {
-            return references.iter().try_for_each(|reference| {
-                let image = client.pull(reference, &global.reading(), ctx).wait()?;
+        if path == Path::new("/dev/null") {
+            return self.images_and_path.iter().try_for_each(|name| {
+                let image = client.pull(&Reference::parse(name)?, &global.reading(), ctx).wait()?;
                 image.fetch(&self.moving(Options::new()), ctx).wait()
             });
         }
         let mut values = Vec::new();
-        for reference in references {
-            let value = self.read(global, &client, &reference, ctx)?;
-            values.push((reference, value));
+        for name in &self.images_and_path {
+            values.push((name.clone(), self.read(global, &client, &Reference::parse(name)?, ctx)?));
         }
-        match self.form {
+        match self.format {
             Form::Oci => self.into_layout(global, &path, &values, ctx),
             form => self.into_archive(global, form, &path, &values, ctx),
         }
@@ -63,7 +60,7 @@ impl Pull {
 
     fn read(&self, global: &Global, client: &Client, reference: &Reference, ctx: &Context) -> Result<Child> {
         // An archive of docker has images only: without a platform, the one for linux/amd64, as in the reference.
-        let value = match self.form {
+        let value = match self.format {
             Form::Oci | Form::OciArchive => client.pull_any(reference, &global.reading(), ctx).wait()?,
             Form::Tarball | Form::Legacy => Child::Image(client.pull(reference, &global.reading(), ctx).wait()?),
         };
@@ -79,12 +76,12 @@ impl Pull {
         &self,
         global: &Global,
         path: &Path,
-        values: &[(Reference, Child)],
+        values: &[(String, Child)],
         ctx: &Context,
     ) -> Result<()> {
         let layout = Layout::create(path, &Options::new(), ctx).wait()?;
-        for (reference, value) in values {
-            let name = self.annotate_ref.then(|| reference.to_string());
+        for (name, value) in values {
+            let name = if self.annotate_ref { Some(Reference::parse(name)?.to_string()) } else { None };
             layout.add_any(value, name.as_deref(), &self.moving(global.pushing()), ctx).wait()?;
         }
         Ok(())
@@ -95,7 +92,7 @@ impl Pull {
         global: &Global,
         form: Form,
         path: &Path,
-        values: &[(Reference, Child)],
+        values: &[(String, Child)],
         ctx: &Context,
     ) -> Result<()> {
         let format = match form {
@@ -103,7 +100,7 @@ impl Pull {
             Form::OciArchive | Form::Oci => Format::Oci,
             Form::Tarball => Format::Docker,
         };
-        let item = |(reference, value): &(Reference, Child)| ArchiveItem::new(value, Some(&reference.to_string()));
+        let item = |(name, value): &(String, Child)| ArchiveItem::new(value, Some(name));
         let items: Vec<_> = values.iter().map(item).collect();
         Archive::write(path, &items, &self.moving(global.pushing()).format(format), ctx).wait()
     }
