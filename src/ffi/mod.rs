@@ -46,4 +46,6 @@ mod client;
 
 mod remote;
 
+mod archive;
+
 mod server;
