@@ -47,5 +47,6 @@ mod client;
 mod remote;
 
 mod daemon;
+mod archive;
 
 mod server;
