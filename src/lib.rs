@@ -29,6 +29,7 @@ mod ffi;
 pub mod image;
 pub mod index;
 pub mod layer;
+pub mod layout;
 pub mod matcher;
 pub mod name;
 pub mod oci;
@@ -56,6 +57,7 @@ pub use error::{Code, Error, Result};
 pub use image::Image;
 pub use index::Index;
 pub use layer::Layer;
+pub use layout::Layout;
 pub use matcher::Matcher;
 pub use name::{Reference, Repository};
 pub use oci::{

@@ -17,6 +17,7 @@ pub struct Options {
     pub(crate) format: Option<Format>,
     pub(crate) mount_from: Option<Repository>,
     pub(crate) foreign_layers: bool,
+    pub(crate) durable: bool,
 }
 
 /// Whose media types a new document carries.
@@ -33,12 +34,13 @@ impl Options {
     pub fn new() -> Options {
         Options::default()
     }
-    /// Which platform's image is meant where a reference names an index. Read by: resolve, pull.
+    /// Which platform's image is meant where a reference names an index. Read by: resolve, pull, Layout::image.
     pub fn platform(mut self, platform: Platform) -> Options {
         self.platform = Some(platform);
         self
     }
-    /// How many blobs are moved at once, at most. Read by: push, push_index, push_layer, validate, fetch.
+    /// How many blobs are moved at once, at most. Read by: push, push_index, push_layer, validate, fetch, and what
+    /// fills or checks a layout.
     pub fn jobs(mut self, jobs: u32) -> Options {
         self.jobs = Some(jobs);
         self
@@ -63,9 +65,15 @@ impl Options {
         self.mount_from = Some(repository.clone());
         self
     }
-    /// Push non-distributable layers too. Read by: push, push_index.
+    /// Move non-distributable layers too. Read by: push, push_index, and what fills a layout.
     pub fn foreign_layers(mut self) -> Options {
         self.foreign_layers = true;
+        self
+    }
+    /// Flush files and directories before the call is done: what was reported done survives a power cut. Read by:
+    /// what changes a layout.
+    pub fn durable(mut self) -> Options {
+        self.durable = true;
         self
     }
 
@@ -79,6 +87,7 @@ impl Options {
             ("format", self.format.is_some()),
             ("mount_from", self.mount_from.is_some()),
             ("foreign_layers", self.foreign_layers),
+            ("durable", self.durable),
         ];
         match set.iter().find(|(name, set)| *set && !read.contains(name)) {
             Some((name, _)) => Err(invalid(format!("{call} does not read the option '{name}'"))),

@@ -47,7 +47,8 @@ pub unsafe extern "C" fn parb_options_free(options: *mut parb_options) {
     free(options)
 }
 
-/// Which platform's image is meant where a reference names an index. Read by parb_resolve and parb_pull.
+/// Which platform's image is meant where a reference names an index. Read by parb_resolve, parb_pull,
+/// parb_layout_image.
 ///
 /// @param platform  os/architecture[/variant][:os.version], such as "linux/arm64/v8"
 /// @since 0.1
@@ -60,7 +61,7 @@ pub unsafe extern "C" fn parb_options_set_platform(options: *mut parb_options, p
 }
 
 /// How many blobs are moved at once, at most. Read by parb_push, parb_push_index, parb_push_layer,
-/// parb_image_validate.
+/// parb_image_validate, parb_layout_fsck, and by what puts images and indexes into a layout.
 ///
 /// @param jobs  1 or more; large blobs are never more than 4 at once
 /// @since 0.1
@@ -133,13 +134,26 @@ pub unsafe extern "C" fn parb_options_set_mount_from(options: *mut parb_options,
     })
 }
 
-/// Push non-distributable ("foreign") layers too, which are left out otherwise. Read by parb_push, parb_push_index.
+/// Move non-distributable ("foreign") layers too, which are left out otherwise. Read by parb_push, parb_push_index, and
+/// by what puts images and indexes into a layout.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_options_set_foreign_layers(options: *mut parb_options) {
     edit(options, |o| {
         o.foreign_layers = true;
+        Ok(())
+    })
+}
+
+/// Flush files and directories before the call is done, so that it survives a power cut. Read by parb_layout_create and
+/// by what changes a layout.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_options_set_durable(options: *mut parb_options) {
+    edit(options, |o| {
+        o.durable = true;
         Ok(())
     })
 }

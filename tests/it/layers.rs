@@ -26,6 +26,8 @@ const ORDER: &[&[&str]] = &[
         "source", "sink", "reader", "layer", "image", "index", "options", "validate", "writer", "builder", "remote",
         "transfer", "content",
     ],
+    // The media that keep values.
+    &["layout"],
     &["ffi"],
     &["cli"],
 ];
