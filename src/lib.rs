@@ -31,6 +31,7 @@ mod ffi;
 pub mod image;
 pub mod index;
 pub mod layer;
+pub mod layout;
 pub mod matcher;
 pub mod name;
 pub mod oci;
@@ -60,6 +61,7 @@ pub use error::{Code, Error, Result};
 pub use image::Image;
 pub use index::{Child, Index};
 pub use layer::Layer;
+pub use layout::Layout;
 pub use matcher::Matcher;
 pub use name::{Reference, Repository};
 pub use oci::{

@@ -17,6 +17,7 @@ pub struct Options {
     pub(crate) format: Option<Format>,
     pub(crate) mount_from: Option<Repository>,
     pub(crate) foreign_layers: bool,
+    pub(crate) durable: bool,
 }
 
 /// Whose media types a new document carries.
@@ -72,6 +73,12 @@ impl Options {
         self.foreign_layers = true;
         self
     }
+    /// Flush files and directories before the call is done: what was reported done survives a power cut. Read by:
+    /// what changes a layout.
+    pub fn durable(mut self) -> Options {
+        self.durable = true;
+        self
+    }
 
     /// Refuses the options that are set and not among `read`.
     pub(crate) fn only(&self, call: &str, read: &[&str]) -> Result<()> {
@@ -83,6 +90,7 @@ impl Options {
             ("format", self.format.is_some()),
             ("mount_from", self.mount_from.is_some()),
             ("foreign_layers", self.foreign_layers),
+            ("durable", self.durable),
         ];
         match set.iter().find(|(name, set)| *set && !read.contains(name)) {
             Some((name, _)) => Err(invalid(format!("{call} does not read the option '{name}'"))),

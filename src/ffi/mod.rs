@@ -40,6 +40,8 @@ mod layer;
 
 mod builder;
 
+mod layout;
+
 mod keychain;
 
 mod client;

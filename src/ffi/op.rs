@@ -12,11 +12,13 @@ use crate::ffi::foreign::{Foreign, parb_destroy_cb};
 use crate::ffi::image::{ImageHandle, parb_image};
 use crate::ffi::index::{IndexHandle, parb_index};
 use crate::ffi::layer::{LayerHandle, parb_layer, parb_layer_writer, parb_reader};
+use crate::ffi::layout::{LayoutHandle, parb_layout};
 use crate::ffi::lists::{Strings, parb_buf, parb_strings};
 use crate::ffi::reference::{DescriptorHandle, parb_descriptor};
 use crate::ffi::report::{ReportHandle, parb_report};
 use crate::{Config, Context, Daemon, Descriptor, Image, Index, Layer, LayerWriter, Reader, Report};
 use crate::{Archive, Config, Context, Descriptor, Image, Index, Layer, LayerWriter, Reader, Report};
+use crate::{Config, Context, Descriptor, Image, Index, Layer, LayerWriter, Layout, Reader, Report};
 use bytes::Bytes;
 use std::any::Any;
 use std::ffi::c_void;
@@ -275,12 +277,15 @@ pub unsafe extern "C" fn parb_op_take_report(op: *mut parb_op, out: *mut *mut pa
 }
 
 /// Takes a daemon out of an operation. Errors: as for parb_op_finish.
+/// Takes a layout out of an operation. Errors: as for parb_op_finish.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn parb_op_take_daemon(op: *mut parb_op, out: *mut *mut parb_daemon) -> *mut parb_error {
     call(|| take_into::<Daemon, _>(op, out, DaemonHandle::new))
+pub unsafe extern "C" fn parb_op_take_layout(op: *mut parb_op, out: *mut *mut parb_layout) -> *mut parb_error {
+    call(|| take_into::<Layout, _>(op, out, LayoutHandle::new))
 }
 
 /// Frees an operation. NULL is fine. One that still runs is cancelled; this never waits for it, and a queue it was

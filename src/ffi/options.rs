@@ -149,3 +149,15 @@ pub unsafe extern "C" fn parb_options_set_foreign_layers(options: *mut parb_opti
         Ok(())
     })
 }
+
+/// Flush files and directories before the call is done, so that it survives a power cut. Read by parb_layout_create and
+/// by what changes a layout.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_options_set_durable(options: *mut parb_options) {
+    edit(options, |o| {
+        o.durable = true;
+        Ok(())
+    })
+}

@@ -2,7 +2,7 @@
 
 use crate::error::{Result, invalid};
 use std::ffi::{CStr, CString, c_char};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Text that C lends for the duration of a call.
 pub(crate) unsafe fn text<'a>(p: *const c_char, name: &str) -> Result<&'a str> {
@@ -30,6 +30,14 @@ pub(crate) unsafe fn path(p: *const c_char, name: &str) -> Result<PathBuf> {
     return Ok(PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes)));
     #[cfg(not(unix))]
     return Ok(PathBuf::from(std::str::from_utf8(bytes).map_err(|_| invalid(format!("{name} is not UTF-8")))?));
+}
+
+/// A local path on its way out: the platform's bytes, as they came.
+pub(crate) fn path_out(path: &Path) -> CString {
+    #[cfg(unix)]
+    return CString::new(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str())).unwrap_or_default();
+    #[cfg(not(unix))]
+    return c_string(&path.to_string_lossy());
 }
 
 /// An array of C strings; NULL with 0 is an empty one.

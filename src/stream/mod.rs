@@ -10,7 +10,7 @@
 //! * `codec`, `gzip`, `zstd`: what compression there is, both ways, in bounded steps;
 //! * `inflate`: [`decompressed`] streams;
 //! * `encode`: a tar becomes a layer's blob, in one pass;
-//! * `file`, `spool`: local files as streams, and the temporary file without a name;
+//! * `file`, `write`, `spool`: local files as streams, streams into them, and the temporary file without a name;
 //! * `tar`: tars of directories and of single entries;
 //! * `stats`: what was done, in numbers.
 
@@ -24,6 +24,7 @@ mod inflate;
 mod spool;
 mod stats;
 mod tar;
+mod write;
 mod zstd;
 
 pub(crate) use body::{Blocks, Chunks, Sender, channel};
@@ -36,6 +37,7 @@ pub(crate) use inflate::{Limits, decompressed};
 pub(crate) use spool::{Spool, SpoolBlob};
 pub(crate) use stats::Stats;
 pub(crate) use tar::{DirTar, TarEntries, check_head};
+pub(crate) use write::FileWriter;
 
 /// What one job handles: large enough that starting it costs nothing, small enough that nobody waits for it. It is
 /// also the block of the parallel gzip writer, so that changing it changes the digests of new layers.

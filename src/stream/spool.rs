@@ -1,19 +1,14 @@
 //! A temporary file without a name: it is gone when nobody uses it any more, however the process ends.
 
-use super::{BLOCK, BlobOut, Chunks, Stats, read_file};
+use super::write::{FileWriter, failed};
+use super::{BlobOut, Chunks, Stats, read_file};
 use crate::engine::Engine;
-use crate::error::{Code, Error, Result};
-use crate::pool::Job;
+use crate::error::Result;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use std::collections::VecDeque;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-
-/// Writes that may be under way; each has its place in the file, so their order does not matter.
-const WRITES: usize = 2;
 
 /// A spool file that is being written.
 pub(crate) struct Spool {
@@ -21,8 +16,7 @@ pub(crate) struct Spool {
     stats: Arc<Stats>,
     file: Arc<File>,
     directory: Arc<str>,
-    size: u64,
-    writes: VecDeque<Job<std::io::Result<()>>>,
+    writer: FileWriter,
 }
 
 /// A spool file that is complete. A clone is the same file.
@@ -40,61 +34,28 @@ impl Spool {
         let path = directory.to_owned();
         let name: Arc<str> = directory.to_string_lossy().into();
         let file = engine.pool().run(move || tempfile::tempfile_in(path)).await?;
-        // A missing directory is the machine's fault: "not found" would be taken for what the caller asked for.
         let file = file.map_err(|e| failed("making", &name, &e))?;
         Ok(Spool::new(engine, stats, file, name))
     }
 
     fn new(engine: &Arc<Engine>, stats: &Arc<Stats>, file: File, directory: Arc<str>) -> Spool {
         let (engine, stats, file) = (engine.clone(), stats.clone(), Arc::new(file));
-        Spool { engine, stats, file, directory, size: 0, writes: VecDeque::new() }
+        let writer = FileWriter::new(&engine, file.clone(), directory.clone());
+        Spool { engine, stats, file, directory, writer }
     }
 
     /// All of it, when the last byte is in the file.
-    pub(crate) async fn finish(mut self) -> Result<SpoolBlob> {
-        while !self.writes.is_empty() {
-            self.settle().await?;
-        }
-        let Spool { engine, file, directory, size, .. } = self;
+    pub(crate) async fn finish(self) -> Result<SpoolBlob> {
+        let Spool { engine, file, directory, writer, .. } = self;
+        let size = writer.finish().await?;
         Ok(SpoolBlob { engine, file, directory, size })
-    }
-
-    async fn put(&mut self, mut chunk: Bytes) -> Result<()> {
-        while !chunk.is_empty() {
-            if self.writes.len() >= WRITES {
-                self.settle().await?;
-            }
-            let part = chunk.split_to(chunk.len().min(4 * BLOCK));
-            let (file, at, len) = (self.file.clone(), self.size, part.len() as u64);
-            self.writes.push_back(self.engine.pool().start(move || file.write_all_at(&part, at))?);
-            self.size += len;
-            self.stats.spool_bytes.add(len);
-        }
-        Ok(())
-    }
-
-    /// Waits for the oldest write.
-    async fn settle(&mut self) -> Result<()> {
-        if let Some(job) = self.writes.front_mut() {
-            let result = job.await;
-            self.writes.pop_front();
-            result?.map_err(|e| failed("writing", &self.directory, &e))?;
-        }
-        Ok(())
-    }
-}
-
-fn failed(doing: &str, directory: &str, e: &std::io::Error) -> Error {
-    let error = Error::new(Code::Io, format!("{doing} a temporary file: {e}")).subject(directory);
-    match e.raw_os_error() {
-        Some(code) => error.os_code(code),
-        None => error,
     }
 }
 
 impl BlobOut for Spool {
     fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<()>> {
-        Box::pin(self.put(chunk))
+        self.stats.spool_bytes.add(chunk.len() as u64);
+        self.writer.write(chunk)
     }
 }
 
@@ -117,6 +78,8 @@ impl SpoolBlob {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Code;
+    use crate::stream::BLOCK;
     use futures_util::future::join_all;
 
     fn fill(engine: &Arc<Engine>, stats: &Arc<Stats>, directory: &Path, parts: &[&[u8]]) -> Result<SpoolBlob> {

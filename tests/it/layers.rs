@@ -28,6 +28,8 @@ const ORDER: &[&[&str]] = &[
     ],
     &["archive"],
     &["daemon"],
+    // The media that keep values.
+    &["layout"],
     &["ffi"],
     &["cli"],
 ];

@@ -1,0 +1,204 @@
+//! Which entry is meant: by name, by digest, by platform, or because it is the only one.
+
+use super::Layout;
+use crate::context::Context;
+use crate::digest::{Digest, shown};
+use crate::error::{Code, Error, Result, invalid};
+use crate::image::Image;
+use crate::index::{Child, Index};
+use crate::matcher::REF_NAME;
+use crate::oci::{Descriptor, IndexManifest, Platform};
+use std::collections::HashSet;
+
+/// The annotation by which containerd names an image in full; its [`REF_NAME`] is the tag alone.
+pub(super) const CONTAINERD_NAME: &str = "io.containerd.image.name";
+/// An index that nests deeper is a trap, not an index.
+const DEPTH: usize = 8;
+/// Nested indexes that are looked through for a digest, at most.
+const NODES: usize = 10_000;
+/// How many entries a message lists.
+const MAX_LISTED: usize = 10;
+
+/// Whether an entry has this name.
+pub(super) fn is_named(entry: &Descriptor, name: &str) -> bool {
+    [REF_NAME, CONTAINERD_NAME].iter().any(|key| entry.annotations.get(*key).is_some_and(|n| n == name))
+}
+
+impl Layout {
+    pub(super) async fn find_image(
+        &self,
+        ctx: &Context,
+        which: Option<&str>,
+        platform: Option<&Platform>,
+    ) -> Result<Image> {
+        let entries = self.entries().await?;
+        let found = match which {
+            None => {
+                let entries =
+                    only(&entries, |d| d.media_type.is_empty() || d.media_type.is_image() || d.media_type.is_index());
+                self.one_of(ctx, &entries?, platform).await?
+            }
+            Some(text) => match (text.parse::<Digest>(), named(&entries, text)?) {
+                (Ok(digest), _) => self.with_digest(ctx, &entries, &digest).await?,
+                (Err(_), Some(named)) => self.one_of(ctx, &named, platform).await?,
+                (Err(_), None) => match text.contains('/').then(|| text.parse::<Platform>()) {
+                    Some(Ok(wanted)) => return self.image_for(ctx, &entries, &wanted).await,
+                    _ => return Err(not_named(&entries, text)),
+                },
+            },
+        };
+        let platform = platform.cloned().unwrap_or_default();
+        self.image_in(ctx, found, &platform).await
+    }
+
+    pub(super) async fn find_index(&self, ctx: &Context, which: Option<&str>) -> Result<Index> {
+        let entries = self.entries().await?;
+        let found = match which {
+            None => {
+                let indexes = only(&entries, |d| d.media_type.is_index())?;
+                let one = single(&indexes)?.ok_or_else(|| several(&indexes))?;
+                self.content().open(ctx, one).await?
+            }
+            Some(text) => match (text.parse::<Digest>(), named(&entries, text)?) {
+                (Ok(digest), _) => self.with_digest(ctx, &entries, &digest).await?,
+                (Err(_), Some(named)) => {
+                    let one = single(&named)?.ok_or_else(|| several(&named))?;
+                    self.content().open(ctx, one).await?
+                }
+                (Err(_), None) => return Err(not_named(&entries, text)),
+            },
+        };
+        match found {
+            Child::Index(index) => Ok(index),
+            Child::Image(image) => Err(invalid("this is an image, not an index").subject(image.digest())),
+        }
+    }
+
+    /// The only entry; of several, the one for the platform, if the caller has said which.
+    async fn one_of(&self, ctx: &Context, entries: &IndexManifest, platform: Option<&Platform>) -> Result<Child> {
+        match (single(entries)?, platform) {
+            (Some(one), _) => self.content().open(ctx, one).await,
+            (None, Some(platform)) => Ok(Child::Image(self.image_for(ctx, entries, platform).await?)),
+            (None, None) => Err(several(entries)),
+        }
+    }
+
+    /// The image for a platform: an entry that says it is for it, or one in an index that stands there, or one that
+    /// doesn't say.
+    async fn image_for(&self, ctx: &Context, entries: &IndexManifest, platform: &Platform) -> Result<Image> {
+        let direct = only(entries, |d| d.platform.is_some())?;
+        let not_there = match direct.pick(platform) {
+            Ok(entry) => return self.descend(ctx, entry, platform).await,
+            Err(e) => e,
+        };
+        for entry in entries.manifests().iter().filter(|d| d.platform.is_none() && d.media_type.is_index()) {
+            match self.descend(ctx, entry, platform).await {
+                // Of another platform; where a blob is missing, the error names it.
+                Err(e) if e.code() == Code::NotFound && e.get_subject().is_none() => {}
+                other => return other,
+            }
+        }
+        let silent = only(entries, |d| d.platform.is_none() && !d.media_type.is_index())?;
+        match silent.pick(platform) {
+            Ok(entry) => self.descend(ctx, entry, platform).await,
+            Err(_) => Err(not_there),
+        }
+    }
+
+    async fn descend(&self, ctx: &Context, entry: &Descriptor, platform: &Platform) -> Result<Image> {
+        let found = self.content().open(ctx, entry).await?;
+        self.image_in(ctx, found, platform).await
+    }
+
+    /// The image itself, or the index's image for the platform.
+    async fn image_in(&self, ctx: &Context, mut found: Child, platform: &Platform) -> Result<Image> {
+        for _ in 0..DEPTH {
+            match found {
+                Child::Image(image) => return Ok(image),
+                Child::Index(index) => {
+                    let child = index.manifest().pick(platform)?.clone();
+                    found = index.read(ctx, &child).await?;
+                }
+            }
+        }
+        Err(too_deep())
+    }
+
+    /// The manifest with this digest, wherever it stands.
+    async fn with_digest(&self, ctx: &Context, entries: &IndexManifest, digest: &Digest) -> Result<Child> {
+        let (mut seen, mut todo) = (HashSet::new(), vec![(0, entries.clone())]);
+        while let Some((depth, index)) = todo.pop() {
+            if let Some(entry) = index.manifests().iter().find(|d| d.digest == *digest) {
+                return self.content().open(ctx, entry).await;
+            }
+            if depth >= DEPTH || seen.len() > NODES {
+                return Err(too_deep());
+            }
+            for entry in index.manifests().iter().filter(|d| d.media_type.is_index()) {
+                if seen.insert(entry.digest.clone()) {
+                    match self.content().open(ctx, entry).await {
+                        Ok(Child::Index(nested)) => todo.push((depth + 1, nested.manifest().clone())),
+                        Ok(Child::Image(_)) => {}
+                        Err(e) if e.code() == Code::NotFound => {} // an index may name more than is here
+                        Err(e) => return Err(e),
+                    }
+                }
+            }
+        }
+        Err(Error::new(Code::NotFound, "the layout has no manifest with this digest").subject(digest))
+    }
+}
+
+/// The entries of which this is true.
+fn only(entries: &IndexManifest, keep: impl Fn(&Descriptor) -> bool) -> Result<IndexManifest> {
+    let mut edit = entries.edit();
+    edit.retain(keep);
+    edit.finish()
+}
+
+/// The entries with this name; `None` where there is none.
+fn named(entries: &IndexManifest, name: &str) -> Result<Option<IndexManifest>> {
+    let found = only(entries, |d| is_named(d, name))?;
+    Ok((!found.manifests().is_empty()).then_some(found))
+}
+
+/// The one thing that all entries name, artifacts left aside where there is anything else; `None` where there are
+/// several.
+fn single(entries: &IndexManifest) -> Result<Option<&Descriptor>> {
+    let all = entries.manifests();
+    let Some(any) = all.first() else {
+        return Err(Error::new(Code::NotFound, "the layout has no such entry: it has none at all"));
+    };
+    let mut images = all.iter().filter(|d| d.artifact_type.is_empty());
+    let first = images.next().unwrap_or(any);
+    let mut others: Box<dyn Iterator<Item = &Descriptor>> = match first.artifact_type.is_empty() {
+        true => Box::new(images),
+        false => Box::new(all.iter()),
+    };
+    Ok(others.all(|d| d.digest == first.digest).then_some(first))
+}
+
+fn several(entries: &IndexManifest) -> Error {
+    let count = entries.manifests().len();
+    invalid(format!("{count} entries of the layout are meant, say which: {}", listed(entries)))
+}
+
+fn not_named(entries: &IndexManifest, name: &str) -> Error {
+    let there = if entries.manifests().is_empty() { "nothing".to_owned() } else { listed(entries) };
+    Error::new(Code::NotFound, format!("the layout has nothing named '{}', but {there}", shown(name)))
+}
+
+fn listed(entries: &IndexManifest) -> String {
+    let all = entries.manifests();
+    let shown = all.iter().take(MAX_LISTED).map(|d| {
+        let name = [CONTAINERD_NAME, REF_NAME].iter().find_map(|key| d.annotations.get(*key));
+        let platform = d.platform.as_ref().map(|p| format!(" ({p})")).unwrap_or_default();
+        shown(&format!("{}{platform}", name.map_or(d.digest.as_str(), String::as_str)))
+    });
+    let more = if all.len() > MAX_LISTED { ", …" } else { "" };
+    shown.collect::<Vec<_>>().join(", ") + more
+}
+
+fn too_deep() -> Error {
+    Error::new(Code::LimitExceeded, format!("indexes nested deeper than {DEPTH}"))
+}

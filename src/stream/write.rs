@@ -1,0 +1,142 @@
+//! Local files that are filled from a stream: each write is a job, and the stream flows on meanwhile.
+
+use super::{BLOCK, BlobOut};
+use crate::engine::Engine;
+use crate::error::{Code, Error, Result};
+use crate::pool::Job;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+/// Writes that may be under way; each has its place in the file, so their order does not matter.
+const WRITES: usize = 2;
+
+/// A file on its way. It keeps a few blocks that are not written yet, whatever the size.
+pub(crate) struct FileWriter {
+    engine: Arc<Engine>,
+    file: Arc<File>,
+    subject: Arc<str>,
+    size: u64,
+    waiting: Vec<Bytes>,
+    len: usize,
+    writes: VecDeque<Job<std::io::Result<()>>>,
+}
+
+impl FileWriter {
+    /// Fills `file` from its start; `subject` names it in errors.
+    pub(crate) fn new(engine: &Arc<Engine>, file: impl Into<Arc<File>>, subject: impl Into<Arc<str>>) -> FileWriter {
+        let (engine, file, subject) = (engine.clone(), file.into(), subject.into());
+        FileWriter { engine, file, subject, size: 0, waiting: Vec::new(), len: 0, writes: VecDeque::new() }
+    }
+
+    /// Takes more bytes; waits only while too many are not written yet.
+    pub(crate) async fn put(&mut self, mut chunk: Bytes) -> Result<()> {
+        while !chunk.is_empty() {
+            let part = chunk.split_to(chunk.len().min(4 * BLOCK));
+            self.len += part.len();
+            self.waiting.push(part);
+            if self.len >= BLOCK {
+                self.start().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many bytes there are in the end, once all are in the file.
+    pub(crate) async fn finish(mut self) -> Result<u64> {
+        if self.len > 0 {
+            self.start().await?;
+        }
+        while !self.writes.is_empty() {
+            self.settle().await?;
+        }
+        Ok(self.size)
+    }
+
+    async fn start(&mut self) -> Result<()> {
+        if self.writes.len() >= WRITES {
+            self.settle().await?;
+        }
+        let (file, parts, mut at) = (self.file.clone(), std::mem::take(&mut self.waiting), self.size);
+        self.size += self.len as u64;
+        self.len = 0;
+        self.writes.push_back(self.engine.pool().start(move || {
+            for part in parts {
+                file.write_all_at(&part, at)?;
+                at += part.len() as u64;
+            }
+            Ok(())
+        })?);
+        Ok(())
+    }
+
+    /// Waits for the oldest write.
+    async fn settle(&mut self) -> Result<()> {
+        if let Some(job) = self.writes.front_mut() {
+            let result = job.await;
+            self.writes.pop_front();
+            result?.map_err(|e| failed("writing", &self.subject, &e))?;
+        }
+        Ok(())
+    }
+}
+
+impl BlobOut for FileWriter {
+    fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.put(chunk))
+    }
+}
+
+/// What went wrong with a temporary file. A missing directory is the machine's fault too: "not found" would be taken
+/// for what the caller asked for.
+pub(crate) fn failed(doing: &str, subject: &str, e: &std::io::Error) -> Error {
+    let error = Error::new(Code::Io, format!("{doing} a temporary file: {e}")).subject(subject);
+    match e.raw_os_error() {
+        Some(code) => error.os_code(code),
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_of_any_size_come_to_their_place() {
+        let engine = Engine::get().unwrap();
+        arbtest::arbtest(|u| {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("file");
+            let mut writer = FileWriter::new(&engine, File::create(&path).unwrap(), "file");
+            let mut all = Vec::new();
+            for i in 0..u.int_in_range(0..=6)? {
+                let len = *u.choose(&[0, 1, 1000, BLOCK - 1, BLOCK, 9 * BLOCK + 1])?;
+                let chunk: Vec<u8> = (0..len).map(|n| (n / 100 + i) as u8).collect();
+                all.extend_from_slice(&chunk);
+                engine.handle().block_on(writer.put(chunk.into())).unwrap();
+            }
+            let size = engine.handle().block_on(writer.finish()).unwrap();
+            assert_eq!(size, all.len() as u64);
+            assert!(std::fs::read(&path).unwrap() == all);
+            Ok(())
+        })
+        .budget_ms(300);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_is_told() {
+        let engine = Engine::get().unwrap();
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut writer = FileWriter::new(&engine, full, "/the/place");
+        let e = engine.handle().block_on(async {
+            writer.put(Bytes::from_static(b"x")).await?;
+            writer.finish().await
+        });
+        let e = e.unwrap_err();
+        assert_eq!((e.code(), e.get_subject(), e.get_os_code()), (Code::Io, Some("/the/place"), Some(libc::ENOSPC)));
+    }
+}
