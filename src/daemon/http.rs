@@ -3,6 +3,7 @@
 //! Dropping an [`Answer`], or the future that waits for it, closes the connection, whatever was under way on it.
 
 use super::host::{At, Host};
+use crate::context::lock;
 use crate::digest::shown;
 use crate::error::{Code, Error, Result, invalid};
 use crate::stream::{Chunks, Stats};
@@ -14,9 +15,11 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use std::io::ErrorKind;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// For a connection to come about, TLS included.
@@ -58,11 +61,23 @@ pub(super) struct Answer {
 }
 
 /// The task that moves the bytes; it ends with the answer.
-struct Connection(tokio::task::AbortHandle);
+struct Connection {
+    task: tokio::task::AbortHandle,
+    failure: Arc<Mutex<Option<hyper::Error>>>,
+}
+
+impl Connection {
+    fn start(moving: impl Future<Output = hyper::Result<()>> + Send + 'static) -> Connection {
+        let failure = Arc::new(Mutex::new(None));
+        let into = failure.clone();
+        let task = tokio::spawn(async move { *lock(&into) = moving.await.err() });
+        Connection { task: task.abort_handle(), failure }
+    }
+}
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
@@ -98,13 +113,16 @@ impl Wire {
         if len != Some(0) && has_body {
             headers.insert(CONTENT_TYPE, http::HeaderValue::from_static("application/x-tar"));
         }
-        let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let shaken = hyper::client::conn::http1::handshake(TokioIo::new(Listening { stream, deaf: false })).await;
         let (mut sender, connection) = shaken.map_err(|e| self.broken(&e))?;
-        let connection = Connection(tokio::spawn(connection).abort_handle());
+        let connection = Connection::start(connection);
         let answer = await_headers(sender.send_request(request), (patience, patience), &activity).await;
         let answer = answer.map_err(|Stalled| self.error(Code::TimedOut, "no answer in time"))?;
         // What broke off the body is why there is no answer.
-        let answer = answer.map_err(|e| activity.failure().unwrap_or_else(|| self.broken(&e)))?;
+        let answer = answer.map_err(|e| {
+            let deeper = lock(&connection.failure).take().filter(|_| e.is_canceled());
+            activity.failure().unwrap_or_else(|| self.broken(deeper.as_ref().unwrap_or(&e)))
+        })?;
         let (parts, body) = answer.into_parts();
         Ok(Answer {
             status: parts.status,
@@ -277,6 +295,45 @@ fn broken(host: &Host, e: &hyper::Error) -> Error {
     match os_code {
         Some(n) => error.os_code(n),
         None => error,
+    }
+}
+
+/// A connection whose other side may have enough before we have said everything. What can't be written then is not
+/// the failure: the answer that was sent before, or the end of the connection, is what counts.
+struct Listening {
+    stream: Box<dyn Stream>,
+    deaf: bool,
+}
+
+impl AsyncRead for Listening {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Listening {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        if !self.deaf {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf));
+            match written {
+                Err(e) if matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => self.deaf = true,
+                other => return Poll::Ready(other),
+            }
+        }
+        Poll::Pending // whoever reads is woken by the answer or the end
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<std::io::Result<()>> {
+        match self.deaf {
+            true => Poll::Ready(Ok(())),
+            false => Pin::new(&mut self.stream).poll_flush(cx),
+        }
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -26,7 +26,7 @@ use crate::engine::Task;
 use crate::error::{Code, Error, Result, invalid};
 use crate::name::Reference;
 use crate::options::Options;
-use crate::source::{Home, Place};
+use crate::source::Place;
 use ::http::Method;
 use bytes::Bytes;
 use host::Environment;
@@ -159,9 +159,6 @@ impl Daemon {
         self.0.place.engine.spawn(ctx, |ctx| work(daemon, ctx))
     }
 
-    fn home(&self) -> Home {
-        Home::Local(self.0.place.clone())
-    }
     async fn get(&self, path: &str, subject: &str) -> Result<Bytes> {
         self.ask(Method::GET, path, Body::Empty, ANSWER, subject).await?.json().await
     }

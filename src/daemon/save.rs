@@ -5,7 +5,7 @@ use super::{Daemon, escaped};
 use crate::archive::Archive;
 use crate::context::Context;
 use crate::engine::Task;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error};
 use crate::image::Image;
 use crate::options::Options;
 use crate::stream::Chunks;
