@@ -28,8 +28,10 @@ pub mod error;
 mod ffi;
 pub mod image;
 pub mod index;
+pub mod index_builder;
 pub mod layer;
 pub mod matcher;
+mod mutate;
 pub mod name;
 pub mod oci;
 pub mod options;
@@ -55,8 +57,10 @@ pub use engine::Task;
 pub use error::{Code, Error, Result};
 pub use image::Image;
 pub use index::Index;
+pub use index_builder::IndexBuilder;
 pub use layer::Layer;
 pub use matcher::Matcher;
+pub use mutate::{BASE_DIGEST, BASE_NAME, BaseAnnotations};
 pub use name::{Reference, Repository};
 pub use oci::{
     AnyManifest, Config, ConfigEdit, Descriptor, History, IndexEdit, IndexManifest, Manifest, ManifestEdit, MediaType,

@@ -38,22 +38,23 @@ impl Options {
         self.platform = Some(platform);
         self
     }
-    /// How many blobs are moved at once, at most. Read by: push, push_index, push_layer, validate, fetch.
+    /// How many blobs are moved at once, at most. Read by: push, push_index, push_layer, validate, fetch;
+    /// and for the layers that are made at once: recompress, with_time, canonical.
     pub fn jobs(mut self, jobs: u32) -> Options {
         self.jobs = Some(jobs);
         self
     }
-    /// Where a new layer's bytes go. Read by: whatever makes a layer.
+    /// Where a new layer's bytes go. Read by: whatever makes a layer, or changes one.
     pub fn sink(mut self, sink: &SinkHandle) -> Options {
         self.sink = Some(sink.clone());
         self
     }
-    /// How a new layer is compressed. Read by: whatever makes a layer.
+    /// How a new layer is compressed. Read by: whatever makes a layer, or changes one.
     pub fn compression(mut self, compression: CompressionOptions) -> Options {
         self.compression = Some(compression);
         self
     }
-    /// Whose media types are used where there is no base to follow. Read by: image builders without a base.
+    /// Whose media types are used where there is no base to follow. Read by: image and index builders without a base.
     pub fn format(mut self, format: Format) -> Options {
         self.format = Some(format);
         self

@@ -40,6 +40,10 @@ mod layer;
 
 mod builder;
 
+mod index_builder;
+
+mod mutate;
+
 mod keychain;
 
 mod client;

@@ -30,6 +30,15 @@ pub(crate) unsafe fn options_of(options: *const parb_options) -> Result<Options>
     }
 }
 
+/// "oci" or "docker".
+pub(crate) unsafe fn format_of(oci_or_docker: *const c_char) -> Result<Format> {
+    match text(oci_or_docker, "oci_or_docker")? {
+        "oci" => Ok(Format::Oci),
+        "docker" => Ok(Format::Docker),
+        _ => Err(invalid("oci_or_docker is neither \"oci\" nor \"docker\"")),
+    }
+}
+
 /// Options with nothing set.
 ///
 /// @since 0.1
@@ -60,7 +69,8 @@ pub unsafe extern "C" fn parb_options_set_platform(options: *mut parb_options, p
 }
 
 /// How many blobs are moved at once, at most. Read by parb_push, parb_push_index, parb_push_layer,
-/// parb_image_validate.
+/// parb_image_validate; and, for layers that are made at once (2 without it), by parb_image_recompress,
+/// parb_image_with_time, parb_image_canonical.
 ///
 /// @param jobs  1 or more; large blobs are never more than 4 at once
 /// @since 0.1
@@ -76,7 +86,7 @@ pub unsafe extern "C" fn parb_options_set_jobs(options: *mut parb_options, jobs:
 }
 
 /// Where a new layer's bytes go; without it, to a file without a name in $TMPDIR. Read by parb_layer_from_file and
-/// the others that make a layer.
+/// the others that make a layer, or change one.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
@@ -88,7 +98,7 @@ pub unsafe extern "C" fn parb_options_set_sink(options: *mut parb_options, sink:
 }
 
 /// How a new layer is compressed. Without it a plain tar becomes gzip, and a tar that is gzip or zstd stays as it is.
-/// Read by parb_layer_from_file and the others that make a layer.
+/// Read by parb_layer_from_file and the others that make a layer, or change one.
 ///
 /// @param name   "gzip", "zstd" or "none"
 /// @param level  0: the default (gzip 2, zstd 3); else gzip 1 to 9, zstd 1 to 19
@@ -104,18 +114,15 @@ pub unsafe extern "C" fn parb_options_set_compression(options: *mut parb_options
     })
 }
 
-/// Whose media types a new image carries. Read by parb_image_builder_build where there is no base.
+/// Whose media types a new image or index carries. Read by parb_image_builder_build and parb_index_builder_build where
+/// there is no base.
 ///
 /// @param oci_or_docker  "oci" (the default) or "docker"
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_options_set_format(options: *mut parb_options, oci_or_docker: *const c_char) {
     edit(options, |o| {
-        o.format = Some(match text(oci_or_docker, "oci_or_docker")? {
-            "oci" => Format::Oci,
-            "docker" => Format::Docker,
-            _ => return Err(invalid("oci_or_docker is neither \"oci\" nor \"docker\"")),
-        });
+        o.format = Some(format_of(oci_or_docker)?);
         Ok(())
     })
 }
