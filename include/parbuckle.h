@@ -137,6 +137,11 @@ typedef struct parb_image_builder parb_image_builder;
 typedef struct parb_index parb_index;
 
 /**
+ * Notes changes to an index, which are made in their order. One thread at a time. Yours to free.
+ */
+typedef struct parb_index_builder parb_index_builder;
+
+/**
  * Which credentials go to which registry. Immutable, shared between threads. Yours to free.
  */
 typedef struct parb_keychain parb_keychain;
@@ -826,7 +831,8 @@ PARB_API void parb_options_set_platform(parb_options *options, const char *platf
 
 /**
  * How many blobs are moved at once, at most. Read by parb_push, parb_push_index, parb_push_layer,
- * parb_image_validate.
+ * parb_image_validate; and, for layers that are made at once (2 without it), by parb_image_recompress,
+ * parb_image_with_time, parb_image_canonical.
  *
  * @param jobs  1 or more; large blobs are never more than 4 at once
  * @since 0.1
@@ -835,7 +841,7 @@ PARB_API void parb_options_set_jobs(parb_options *options, uint32_t jobs);
 
 /**
  * Where a new layer's bytes go; without it, to a file without a name in $TMPDIR. Read by parb_layer_from_file and
- * the others that make a layer.
+ * the others that make a layer, or change one.
  *
  * @since 0.1
  */
@@ -843,7 +849,7 @@ PARB_API void parb_options_set_sink(parb_options *options, const parb_sink *sink
 
 /**
  * How a new layer is compressed. Without it a plain tar becomes gzip, and a tar that is gzip or zstd stays as it is.
- * Read by parb_layer_from_file and the others that make a layer.
+ * Read by parb_layer_from_file and the others that make a layer, or change one.
  *
  * @param name   "gzip", "zstd" or "none"
  * @param level  0: the default (gzip 2, zstd 3); else gzip 1 to 9, zstd 1 to 19
@@ -852,7 +858,8 @@ PARB_API void parb_options_set_sink(parb_options *options, const parb_sink *sink
 PARB_API void parb_options_set_compression(parb_options *options, const char *name, int32_t level);
 
 /**
- * Whose media types a new image carries. Read by parb_image_builder_build where there is no base.
+ * Whose media types a new image or index carries. Read by parb_image_builder_build and parb_index_builder_build where
+ * there is no base.
  *
  * @param oci_or_docker  "oci" (the default) or "docker"
  * @since 0.1
@@ -1756,7 +1763,7 @@ PARB_API PARB_CHECK parb_source *parb_source_new(
  */
 PARB_API void parb_source_free(parb_source *source);
 
-/* ---- 15. Image builders (21 functions) ------------------------------------------------------- */
+/* ---- 15. Image builders (41 functions) ------------------------------------------------------- */
 
 /**
  * A builder without changes. NULL where `base` is neither NULL nor an image.
@@ -1774,7 +1781,30 @@ PARB_API PARB_CHECK parb_image_builder *parb_image_builder_new(const parb_image 
 PARB_API void parb_image_builder_add_layer(parb_image_builder *builder, const parb_layer *layer);
 
 /**
- * What the history says of the layer added last. Each text may be NULL: nothing is said.
+ * Adds a line of history for a step that made no layer.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_add_empty_layer(parb_image_builder *builder);
+
+/**
+ * Takes a layer away, counted from the base, as the layers are by now. Its line of history and its diff id go with
+ * it. There must be such a layer.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_remove_layer(parb_image_builder *builder, size_t i);
+
+/**
+ * Puts another layer in the place of one; its line of history stays unless parb_image_builder_set_history follows.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_replace_layer(
+    parb_image_builder *builder, size_t i, const parb_layer *layer);
+
+/**
+ * What the history says of the layer (or step without one) added or replaced last. Each text may be NULL: nothing is said.
  *
  * @param rfc3339  when; NULL: time zero
  * @since 0.1
@@ -1784,6 +1814,45 @@ PARB_API void parb_image_builder_set_history(
     const char *rfc3339);
 
 /**
+ * The media type of the layer added or replaced last, in place of the one that its content and the image's family
+ * give.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_layer_media_type(
+    parb_image_builder *builder, const char *media_type);
+
+/**
+ * Sets an annotation of the descriptor of the layer added or replaced last.
+ *
+ * @param value  NULL: the annotation is removed
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_layer_annotation(
+    parb_image_builder *builder, const char *key, const char *value);
+
+/**
+ * Where else the layer added or replaced last can be had.
+ *
+ * @param urls  NULL: nowhere
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_layer_urls(
+    parb_image_builder *builder, const parb_strings *urls);
+
+/**
+ * Sets an annotation of the descriptor of any layer, counted from the base.
+ *
+ * @param value  NULL: the annotation is removed
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_annotate_layer(
+    parb_image_builder *builder, size_t i, const char *key, const char *value);
+
+/**
  * Sets an environment variable: where it stands, or at the end.
  *
  * @param value  NULL: the variable is removed
@@ -1791,6 +1860,13 @@ PARB_API void parb_image_builder_set_history(
  */
 PARB_API void parb_image_builder_set_env(
     parb_image_builder *builder, const char *name, const char *value);
+
+/**
+ * Takes the whole environment away.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_clear_env(parb_image_builder *builder);
 
 /**
  * Sets the entry point; the command stays as it is.
@@ -1835,12 +1911,36 @@ PARB_API void parb_image_builder_set_label(
     parb_image_builder *builder, const char *key, const char *value);
 
 /**
+ * Takes all labels away.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_clear_labels(parb_image_builder *builder);
+
+/**
  * Sets an annotation of the manifest.
  *
  * @param value  NULL: the annotation is removed
  * @since 0.1
  */
 PARB_API void parb_image_builder_set_annotation(
+    parb_image_builder *builder, const char *key, const char *value);
+
+/**
+ * Takes all annotations of the manifest away.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_clear_annotations(parb_image_builder *builder);
+
+/**
+ * Sets an annotation of the config's descriptor.
+ *
+ * @param value  NULL: the annotation is removed
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_config_annotation(
     parb_image_builder *builder, const char *key, const char *value);
 
 /**
@@ -1866,6 +1966,40 @@ PARB_API void parb_image_builder_add_volume(parb_image_builder *builder, const c
  * @since 0.1
  */
 PARB_API void parb_image_builder_set_stop_signal(parb_image_builder *builder, const char *signal);
+
+/**
+ * Sets how to see whether a container is well. Members of the old one that this library does not know stay.
+ *
+ * @param test            "NONE"; "CMD" and arguments; or "CMD-SHELL" and a command. NULL: no such thing any more
+ * @param interval_ns     nanoseconds between two checks; 0 here and below: unsaid
+ * @param timeout_ns      nanoseconds for one check
+ * @param start_period_ns nanoseconds before failures count
+ * @param retries         how many failures make it unwell
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_healthcheck(
+    parb_image_builder *builder, const parb_strings *test, int64_t interval_ns, int64_t timeout_ns,
+    int64_t start_period_ns, int64_t retries);
+
+/**
+ * Sets the shell of build steps.
+ *
+ * @param argv  NULL: it is removed
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_shell(parb_image_builder *builder, const parb_strings *argv);
+
+/**
+ * Sets the build steps for images on top of this one.
+ *
+ * @param steps  NULL: it is removed
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_on_build(
+    parb_image_builder *builder, const parb_strings *steps);
 
 /**
  * Sets what the image runs on.
@@ -1898,6 +2032,49 @@ PARB_API void parb_image_builder_set_author(parb_image_builder *builder, const c
 PARB_API void parb_image_builder_set_config(parb_image_builder *builder, const parb_config *config);
 
 /**
+ * Replaces the config by any bytes of any type, as artifacts have it. Of an image config's type, they must be one.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_raw_config(
+    parb_image_builder *builder, const uint8_t *data, size_t len, const char *media_type);
+
+/**
+ * Says what the config is; its bytes stay.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_config_media_type(
+    parb_image_builder *builder, const char *media_type);
+
+/**
+ * Says what the manifest is, and nothing else; it must be the type of an image manifest.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_media_type(
+    parb_image_builder *builder, const char *media_type);
+
+/**
+ * Has manifest, config and every layer carry Docker's media types, or OCI's; parb_image_convert says what has none.
+ *
+ * @param oci_or_docker  "oci" or "docker"
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_format(parb_image_builder *builder, const char *oci_or_docker);
+
+/**
+ * Says what kind of artifact it is.
+ *
+ * @param artifact_type  NULL or "": it is removed
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_artifact_type(
+    parb_image_builder *builder, const char *artifact_type);
+
+/**
  * Sets the manifest that the new one refers to (its subject). Without it the base's subject stays.
  *
  * @since 0.1
@@ -1906,10 +2083,18 @@ PARB_API void parb_image_builder_set_subject(
     parb_image_builder *builder, const parb_descriptor *subject);
 
 /**
+ * Refers to nothing any more.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_clear_subject(parb_image_builder *builder);
+
+/**
  * Makes the image; the builder can go on and build again. Without changes it is the base itself. Moves no layer;
  * blocks on the network where the base's config is not known yet.
  *
- * Errors: the first mistake of the setters; those of parb_image_config; PARB_INVALID_STATE: two threads at once.
+ * Errors: the first mistake of the setters; those of parb_image_config; PARB_INVALID_ARGUMENT: the changes don't fit
+ * each other; PARB_UNSUPPORTED: the format has no word for something; PARB_INVALID_STATE: two threads at once.
  *
  * @param options  format, where there is no base
  * @since 0.1
@@ -1934,7 +2119,416 @@ PARB_API PARB_CHECK parb_error *parb_image_builder_build_start(
  */
 PARB_API void parb_image_builder_free(parb_image_builder *builder);
 
-/* ---- 16. Credentials (7 functions) ----------------------------------------------------------- */
+/* ---- 16. Index builders (19 functions) ------------------------------------------------------- */
+
+/**
+ * A builder without changes. NULL where `base` is neither NULL nor an index.
+ *
+ * @param base  what is changed; NULL: an index from scratch
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_index_builder *parb_index_builder_new(const parb_index *base);
+
+/**
+ * Adds an image. Its entry says what its config says it runs on, what annotations its manifest has, and as artifact
+ * type the manifest's, or else the config's media type.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_add_image(parb_index_builder *builder, const parb_image *image);
+
+/**
+ * Adds an index as one entry, with its annotations and artifact type.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_add_index(parb_index_builder *builder, const parb_index *index);
+
+/**
+ * Adds every entry of an index, each as it stands there.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_add_children(parb_index_builder *builder, const parb_index *index);
+
+/**
+ * What the entry added last runs on, whatever its config says.
+ *
+ * @param platform  os/architecture[/variant][:os.version]; NULL: nothing is said
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_set_entry_platform(
+    parb_index_builder *builder, const char *platform);
+
+/**
+ * Sets an annotation of the entry added last.
+ *
+ * @param value  NULL: the annotation is removed
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_set_entry_annotation(
+    parb_index_builder *builder, const char *key, const char *value);
+
+/**
+ * Where else the entry added last can be had.
+ *
+ * @param urls  NULL: nowhere
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_set_entry_urls(
+    parb_index_builder *builder, const parb_strings *urls);
+
+/**
+ * What kind of artifact the entry added last is the manifest of.
+ *
+ * @param artifact_type  NULL or "": nothing is said
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_set_entry_artifact_type(
+    parb_index_builder *builder, const char *artifact_type);
+
+/**
+ * Takes away the entries that are meant.
+ *
+ * @param matcher  NULL: all of them
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_remove(parb_index_builder *builder, const parb_matcher *matcher);
+
+/**
+ * Takes away all but the entries that are meant.
+ *
+ * @param matcher  NULL: all of them
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_keep(parb_index_builder *builder, const parb_matcher *matcher);
+
+/**
+ * Sets an annotation of the entries that are meant.
+ *
+ * @param matcher  NULL: all of them
+ * @param value    NULL: the annotation is removed
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_annotate(
+    parb_index_builder *builder, const parb_matcher *matcher, const char *key, const char *value);
+
+/**
+ * Puts the entries of nested indexes in the place of these indexes, however deep.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_flatten(parb_index_builder *builder);
+
+/**
+ * Sets an annotation of the index.
+ *
+ * @param value  NULL: the annotation is removed
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_set_annotation(
+    parb_index_builder *builder, const char *key, const char *value);
+
+/**
+ * Sets the manifest that the index refers to (its subject).
+ *
+ * @param subject  NULL: it refers to nothing
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_set_subject(
+    parb_index_builder *builder, const parb_descriptor *subject);
+
+/**
+ * Says what kind of artifact the index is.
+ *
+ * @param artifact_type  NULL or "": nothing is said
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_set_artifact_type(
+    parb_index_builder *builder, const char *artifact_type);
+
+/**
+ * Makes it an OCI index or a Docker manifest list. Its entries stay as they are; parb_index_convert changes them, too.
+ *
+ * @param oci_or_docker  "oci" or "docker"
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_set_format(parb_index_builder *builder, const char *oci_or_docker);
+
+/**
+ * Makes the index; the builder can go on and build again. Without changes it is the base itself. Moves no image; blocks
+ * on the network for the configs of added images, and for nested indexes where they are flattened.
+ *
+ * Errors: the first mistake of the setters; those of parb_image_config and parb_index_child; PARB_INVALID_STATE: two
+ * threads at once.
+ *
+ * @param options  format, where there is no base
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_builder_build(
+    const parb_index_builder *builder, const parb_options *options, const parb_ctx *ctx,
+    parb_index **out);
+
+/**
+ * parb_index_builder_build that returns at once; the index comes from parb_op_take_index.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_builder_build_start(
+    const parb_index_builder *builder, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * Frees a builder. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_free(parb_index_builder *builder);
+
+/* ---- 17. Changes that make new layers, or take several images (20 functions) ----------------- */
+
+/**
+ * The image with every layer compressed as the options say, streaming: the diff ids, and with them the config, stay, and
+ * are verified on the way. Layers that are compressed so already are kept, unless a level is asked for; layers that
+ * their makers host themselves, and what is no layer, are left alone. Media types follow the content (in a Docker image
+ * zstd has the OCI's). Blocks while layers are read and written.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: no compression is named; PARB_DIGEST_MISMATCH; those of the network and the sink.
+ *
+ * @param options  compression, sink, jobs
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_recompress(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_image **out);
+
+/**
+ * parb_image_recompress that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_recompress_start(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The image with one time everywhere: in every entry of every layer, in the config and in its history. All else stays:
+ * extended attributes, sparse and long names, devices, the kind of compression, members of the config that are not
+ * known. Layers that their makers host themselves are left alone. The same input gives the same digest. Blocks while
+ * layers are read and written.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: no time, or one that no tar can hold; PARB_MALFORMED: a layer that is no tar; those
+ * of the network and the sink.
+ *
+ * @param rfc3339  the time; the zero time 0001-01-01T00:00:00Z is 1970 in the layers, as in the reference
+ * @param options  compression (by default each layer's own), sink, jobs
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_with_time(
+    const parb_image *image, const char *rfc3339, const parb_options *options, const parb_ctx *ctx,
+    parb_image **out);
+
+/**
+ * parb_image_with_time that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_with_time_start(
+    const parb_image *image, const char *rfc3339, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * parb_image_with_time with the zero time; the config's container, docker_version and Hostname are removed as well, so
+ * that builds that differ only in when and where they ran give one digest. Blocks as that does.
+ *
+ * Errors: those of parb_image_with_time.
+ *
+ * @param options  compression (by default each layer's own), sink, jobs
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_canonical(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_image **out);
+
+/**
+ * parb_image_canonical that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_canonical_start(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The image on another base: layers and history of the old base, which must be the image's lowest layers, give way to
+ * the new one's. The platform is the new base's; all else stays the image's, its media types included. The annotations
+ * org.opencontainers.image.base.digest and base.name follow, where they are there or `name` is given. Moves no layer;
+ * blocks on the network where a config is not known yet.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: the image is not on that base; PARB_MALFORMED: history and layers don't agree; those
+ * of parb_image_config.
+ *
+ * @param name     what the new base is called in the annotations; NULL: the name stays as it is
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_rebase(
+    const parb_image *image, const parb_image *old_base, const parb_image *new_base,
+    const char *name, const parb_options *options, const parb_ctx *ctx, parb_image **out);
+
+/**
+ * parb_image_rebase that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_rebase_start(
+    const parb_image *image, const parb_image *old_base, const parb_image *new_base,
+    const char *name, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * parb_image_rebase for every image of an index, with the images of the bases for its platform. What is no image stays;
+ * attestations of images that changed are left out, as they no longer hold. Blocks on the network.
+ *
+ * Errors: those of parb_image_rebase; PARB_NOT_FOUND: a base has no image for a platform.
+ *
+ * @param name     what the new base is called in the annotations; NULL: the name stays as it is
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_rebase(
+    const parb_index *index, const parb_index *old_base, const parb_index *new_base,
+    const char *name, const parb_options *options, const parb_ctx *ctx, parb_index **out);
+
+/**
+ * parb_index_rebase that returns at once; the index comes from parb_op_take_index.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_rebase_start(
+    const parb_index *index, const parb_index *old_base, const parb_index *new_base,
+    const char *name, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The image in Docker's or OCI's media types: manifest, config and layers. No blob changes; an image that is of that
+ * kind already is given back. Blocks no longer than a moment.
+ *
+ * Errors: PARB_UNSUPPORTED: Docker has no type for zstd layers (recompress first) and for artifacts.
+ *
+ * @param oci_or_docker  "oci" or "docker"
+ * @param options        none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_convert(
+    const parb_image *image, const char *oci_or_docker, const parb_options *options,
+    const parb_ctx *ctx, parb_image **out);
+
+/**
+ * parb_image_convert that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_convert_start(
+    const parb_image *image, const char *oci_or_docker, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * parb_image_convert for an index, and for all images and indexes below it. Blocks on the network.
+ *
+ * Errors: those of parb_image_convert; those of reading the manifests.
+ *
+ * @param oci_or_docker  "oci" or "docker"
+ * @param options        none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_convert(
+    const parb_index *index, const char *oci_or_docker, const parb_options *options,
+    const parb_ctx *ctx, parb_index **out);
+
+/**
+ * parb_index_convert that returns at once; the index comes from parb_op_take_index.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_convert_start(
+    const parb_index *index, const char *oci_or_docker, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The layer in the form that Windows images want: everything below Files/, beside an empty Hives/, with the owner that
+ * Windows needs. Hard links point there, too. A layer that is in this form already is given back. Blocks while the
+ * layer is read and written.
+ *
+ * Errors: PARB_MALFORMED: no tar; PARB_INVALID_ARGUMENT: partly in this form; those of the network and the sink.
+ *
+ * @param options  sink, compression (by default the layer's own)
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_for_windows(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_layer **out);
+
+/**
+ * parb_layer_for_windows that returns at once; the layer comes from parb_op_take_layer.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_for_windows_start(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The image with another content of one file, which is a layer on top. Mode and owner of the file that was there stay;
+ * a new one is 0644 and root's. Blocks while the layers are searched for the old file and the new layer is written.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: the path is none, or names a directory; those of the network and the sink.
+ *
+ * @param path     from the root of the image's file system, with or without a leading slash
+ * @param options  sink, compression
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_edit_file(
+    const parb_image *image, const char *path, const uint8_t *data, size_t len,
+    const parb_options *options, const parb_ctx *ctx, parb_image **out);
+
+/**
+ * parb_image_edit_file that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_edit_file_start(
+    const parb_image *image, const char *path, const uint8_t *data, size_t len,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The image without a file, or without a directory and all that is in it, by a layer on top that hides it. Blocks while
+ * the new layer is written.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: the path is none; PARB_NOT_FOUND: there is nothing of this name; those of the network
+ * and the sink.
+ *
+ * @param path     from the root of the image's file system, with or without a leading slash
+ * @param options  sink, compression
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_remove_file(
+    const parb_image *image, const char *path, const parb_options *options, const parb_ctx *ctx,
+    parb_image **out);
+
+/**
+ * parb_image_remove_file that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_remove_file_start(
+    const parb_image *image, const char *path, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/* ---- 18. Credentials (7 functions) ----------------------------------------------------------- */
 
 /**
  * What docker login or podman login left behind, read here and now: $DOCKER_CONFIG or ~/.docker, $REGISTRY_AUTH_FILE,
@@ -1992,7 +2586,7 @@ PARB_API PARB_CHECK parb_keychain *parb_keychain_clone(const parb_keychain *keyc
  */
 PARB_API void parb_keychain_free(parb_keychain *keychain);
 
-/* ---- 17. The client (13 functions) ----------------------------------------------------------- */
+/* ---- 19. The client (13 functions) ----------------------------------------------------------- */
 
 /**
  * Options with nothing set.
@@ -2104,7 +2698,7 @@ PARB_API PARB_CHECK parb_error *parb_client_close(const parb_client *client, con
  */
 PARB_API void parb_client_free(parb_client *client);
 
-/* ---- 18. Registries (12 functions) ----------------------------------------------------------- */
+/* ---- 20. Registries (12 functions) ----------------------------------------------------------- */
 
 /**
  * What a reference names: media type, digest, size; with the option platform, the image for it in an index. Blocks on
@@ -2239,7 +2833,7 @@ PARB_API PARB_CHECK parb_error *parb_push_layer_start(
     const parb_client *client, const parb_ref *repository, const parb_layer *layer,
     const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
-/* ---- 19. The registry server (16 functions) -------------------------------------------------- */
+/* ---- 21. The registry server (16 functions) -------------------------------------------------- */
 
 /**
  * Options of a registry in memory on 127.0.0.1, a free port, for everybody.

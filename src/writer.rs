@@ -408,7 +408,7 @@ fn pump(place: &Place, mut stream: Box<dyn HostStream>) -> Result<(Chunks, Back)
 }
 
 /// `SOURCE_DATE_EPOCH` (reproducible-builds.org), else 0.
-fn source_date_epoch() -> Result<u64> {
+pub(crate) fn source_date_epoch() -> Result<u64> {
     match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) if !text.is_empty() => text.parse().map_err(|_| {
             Error::new(Code::InvalidArgument, "SOURCE_DATE_EPOCH is no number of seconds")

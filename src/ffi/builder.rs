@@ -57,9 +57,7 @@ pub unsafe extern "C" fn parb_image_builder_add_layer(builder: *mut parb_image_b
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_image_builder_add_empty_layer(
-    builder: *mut parb_image_builder,
-) {
+pub unsafe extern "C" fn parb_image_builder_add_empty_layer(builder: *mut parb_image_builder) {
     edit(builder, |b| {
         b.add_empty_layer();
         Ok(())
@@ -71,10 +69,7 @@ pub unsafe extern "C" fn parb_image_builder_add_empty_layer(
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_image_builder_remove_layer(
-    builder: *mut parb_image_builder,
-    i: usize,
-) {
+pub unsafe extern "C" fn parb_image_builder_remove_layer(builder: *mut parb_image_builder, i: usize) {
     edit(builder, |b| b.remove_layer(i).map(drop))
 }
 
@@ -90,7 +85,8 @@ pub unsafe extern "C" fn parb_image_builder_replace_layer(
     edit(builder, |b| b.replace_layer(i, layer.get("layer")?.layer()).map(drop))
 }
 
-/// What the history says of the layer (or step without one) added or replaced last. Each text may be NULL: nothing is said.
+/// What the history says of the layer (or step without one) added or replaced last. Each text may be NULL: nothing is
+/// said.
 ///
 /// @param rfc3339  when; NULL: time zero
 /// @since 0.1
@@ -184,9 +180,7 @@ pub unsafe extern "C" fn parb_image_builder_set_env(
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_image_builder_clear_env(
-    builder: *mut parb_image_builder,
-) {
+pub unsafe extern "C" fn parb_image_builder_clear_env(builder: *mut parb_image_builder) {
     edit(builder, |b| {
         b.clear_env();
         Ok(())
@@ -261,9 +255,7 @@ pub unsafe extern "C" fn parb_image_builder_set_label(
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_image_builder_clear_labels(
-    builder: *mut parb_image_builder,
-) {
+pub unsafe extern "C" fn parb_image_builder_clear_labels(builder: *mut parb_image_builder) {
     edit(builder, |b| {
         b.clear_labels();
         Ok(())
@@ -287,9 +279,7 @@ pub unsafe extern "C" fn parb_image_builder_set_annotation(
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_image_builder_clear_annotations(
-    builder: *mut parb_image_builder,
-) {
+pub unsafe extern "C" fn parb_image_builder_clear_annotations(builder: *mut parb_image_builder) {
     edit(builder, |b| {
         b.clear_annotations();
         Ok(())
@@ -376,10 +366,7 @@ pub unsafe extern "C" fn parb_image_builder_set_healthcheck(
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_image_builder_set_shell(
-    builder: *mut parb_image_builder,
-    argv: *const parb_strings,
-) {
+pub unsafe extern "C" fn parb_image_builder_set_shell(builder: *mut parb_image_builder, argv: *const parb_strings) {
     edit(builder, |b| {
         b.set_shell(optional(argv, "argv")?.map(|a| a.to_vec()));
         Ok(())
@@ -392,10 +379,7 @@ pub unsafe extern "C" fn parb_image_builder_set_shell(
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_image_builder_set_on_build(
-    builder: *mut parb_image_builder,
-    steps: *const parb_strings,
-) {
+pub unsafe extern "C" fn parb_image_builder_set_on_build(builder: *mut parb_image_builder, steps: *const parb_strings) {
     edit(builder, |b| {
         b.set_on_build(optional(steps, "steps")?.map(|a| a.to_vec()));
         Ok(())
@@ -489,10 +473,7 @@ pub unsafe extern "C" fn parb_image_builder_set_media_type(
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_image_builder_set_format(
-    builder: *mut parb_image_builder,
-    oci_or_docker: *const c_char,
-) {
+pub unsafe extern "C" fn parb_image_builder_set_format(builder: *mut parb_image_builder, oci_or_docker: *const c_char) {
     edit(builder, |b| {
         b.set_format(format_of(oci_or_docker)?);
         Ok(())
@@ -533,9 +514,7 @@ pub unsafe extern "C" fn parb_image_builder_set_subject(
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_image_builder_clear_subject(
-    builder: *mut parb_image_builder,
-) {
+pub unsafe extern "C" fn parb_image_builder_clear_subject(builder: *mut parb_image_builder) {
     edit(builder, |b| {
         b.clear_subject();
         Ok(())

@@ -45,10 +45,7 @@ pub unsafe extern "C" fn parb_index_builder_new(base: *const parb_index) -> *mut
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_index_builder_add_image(
-    builder: *mut parb_index_builder,
-    image: *const parb_image,
-) {
+pub unsafe extern "C" fn parb_index_builder_add_image(builder: *mut parb_index_builder, image: *const parb_image) {
     edit(builder, |b| {
         b.add_image(image.get("image")?.image());
         Ok(())
@@ -59,10 +56,7 @@ pub unsafe extern "C" fn parb_index_builder_add_image(
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_index_builder_add_index(
-    builder: *mut parb_index_builder,
-    index: *const parb_index,
-) {
+pub unsafe extern "C" fn parb_index_builder_add_index(builder: *mut parb_index_builder, index: *const parb_index) {
     edit(builder, |b| {
         b.add_index(index.get("index")?.index());
         Ok(())
@@ -73,10 +67,7 @@ pub unsafe extern "C" fn parb_index_builder_add_index(
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_index_builder_add_children(
-    builder: *mut parb_index_builder,
-    index: *const parb_index,
-) {
+pub unsafe extern "C" fn parb_index_builder_add_children(builder: *mut parb_index_builder, index: *const parb_index) {
     edit(builder, |b| {
         b.add_children(index.get("index")?.index());
         Ok(())
@@ -151,10 +142,7 @@ pub unsafe extern "C" fn parb_index_builder_set_entry_artifact_type(
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_index_builder_remove(
-    builder: *mut parb_index_builder,
-    matcher: *const parb_matcher,
-) {
+pub unsafe extern "C" fn parb_index_builder_remove(builder: *mut parb_index_builder, matcher: *const parb_matcher) {
     edit(builder, |b| {
         b.remove(&matcher_of(matcher)?);
         Ok(())
@@ -167,10 +155,7 @@ pub unsafe extern "C" fn parb_index_builder_remove(
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_index_builder_keep(
-    builder: *mut parb_index_builder,
-    matcher: *const parb_matcher,
-) {
+pub unsafe extern "C" fn parb_index_builder_keep(builder: *mut parb_index_builder, matcher: *const parb_matcher) {
     edit(builder, |b| {
         b.keep(&matcher_of(matcher)?);
         Ok(())
@@ -200,9 +185,7 @@ pub unsafe extern "C" fn parb_index_builder_annotate(
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_index_builder_flatten(
-    builder: *mut parb_index_builder,
-) {
+pub unsafe extern "C" fn parb_index_builder_flatten(builder: *mut parb_index_builder) {
     edit(builder, |b| {
         b.flatten();
         Ok(())
@@ -261,10 +244,7 @@ pub unsafe extern "C" fn parb_index_builder_set_artifact_type(
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_index_builder_set_format(
-    builder: *mut parb_index_builder,
-    oci_or_docker: *const c_char,
-) {
+pub unsafe extern "C" fn parb_index_builder_set_format(builder: *mut parb_index_builder, oci_or_docker: *const c_char) {
     edit(builder, |b| {
         b.set_format(format_of(oci_or_docker)?);
         Ok(())

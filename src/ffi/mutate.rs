@@ -480,4 +480,3 @@ unsafe fn image_remove_file(
     let (image, path) = (image.get("image")?.image(), text(path, "path")?);
     Ok(image.edit_file(path, None, &options_of(options)?, &bounds(ctx)?))
 }
-

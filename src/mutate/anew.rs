@@ -14,12 +14,8 @@ use std::collections::{HashMap, HashSet};
 const AT_ONCE: u32 = 2;
 
 /// Annotations of a layer's descriptor that describe its compressed bytes: tables of contents, and where they are.
-const OF_THE_BYTES: [&str; 4] = [
-    "containerd.io/snapshot/stargz/",
-    "io.containers.estargz.",
-    "io.github.containers.zstd-chunked.",
-    "containerd.io/uncompressed",
-];
+const OF_THE_BYTES: [&str; 3] =
+    ["containerd.io/snapshot/stargz/", "io.containers.estargz.", "io.github.containers.zstd-chunked."];
 
 /// What `remake` makes of every distributable layer, each blob once; `None` where it stays.
 pub(super) async fn each<F>(

@@ -1,6 +1,6 @@
 //! Another base below an image: new layers at the bottom, the image's own on top, nothing read but configs.
 
-use crate::builder::{ImageBuilder, family, layer_entry};
+use crate::builder::{family, layer_entry};
 use crate::context::Context;
 use crate::digest::Digest;
 use crate::engine::Task;

@@ -166,10 +166,12 @@ static void *fresh(int type) {
     case T_parb_index:
       must(parb_pull_index(live[T_parb_client], index_reference, NULL, NULL, (parb_index **)&out));
       break;
+    case T_parb_index_builder: out = parb_index_builder_new(NULL); break;
     case T_parb_keychain: out = parb_keychain_anonymous(); break;
     case T_parb_layer: must(parb_layer_from_bytes(tar, sizeof tar, NULL, NULL, (parb_layer **)&out)); break;
     case T_parb_layer_builder: out = parb_layer_builder_new(); break;
     case T_parb_layer_writer: must(parb_layer_writer_new(NULL, NULL, (parb_layer_writer **)&out)); break;
+    case T_parb_matcher: out = parb_matcher_new(); break;
     case T_parb_op: must(parb_image_config_start(live[T_parb_image], NULL, NULL, (parb_op **)&out)); break;
     case T_parb_options: out = parb_options_new(); break;
     case T_parb_queue: must(parb_queue_new((parb_queue **)&out)); break;
@@ -205,6 +207,10 @@ static parb_error *use(int type, void *draft) {
     case T_parb_image_builder:
       error = parb_image_builder_build(draft, NULL, NULL, (parb_image **)&out);
       parb_image_free(out);
+      break;
+    case T_parb_index_builder:
+      error = parb_index_builder_build(draft, NULL, NULL, (parb_index **)&out);
+      parb_index_free(out);
       break;
     case T_parb_layer_builder:
       error = parb_layer_builder_build(draft, NULL, NULL, (parb_layer **)&out);

@@ -81,6 +81,27 @@ pub(crate) struct TarEntry {
 pub(crate) const XATTR: &[u8] = b"SCHILY.xattr.";
 
 impl TarEntry {
+    /// A root's entry without data.
+    pub(crate) fn new(kind: Kind, name: &[u8], mode: u32, mtime: Timestamp) -> TarEntry {
+        TarEntry {
+            kind,
+            name: name.to_vec(),
+            link: Vec::new(),
+            mode,
+            uid: 0,
+            gid: 0,
+            uname: Vec::new(),
+            gname: Vec::new(),
+            mtime,
+            device: (0, 0),
+            size: 0,
+            stored: 0,
+            sparse: None,
+            pax: Vec::new(),
+            raw: Bytes::new(),
+            globals: Bytes::new(),
+        }
+    }
     /// Names and values of the extended attributes.
     pub(crate) fn xattrs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.pax.iter().filter_map(|(key, value)| Some((key.strip_prefix(XATTR)?, &value[..])))

@@ -152,6 +152,14 @@ fn extension(flag: u8, name: &[u8], of: &[u8], data: &[u8]) -> Vec<u8> {
     [&block[..], data, &filling(data.len() as u64)].concat()
 }
 
+/// Sets the time of a header that is complete.
+pub(super) fn set_time(block: &mut [u8], seconds: i64) {
+    if let Some(block) = block.first_chunk_mut::<BLOCK>() {
+        put_number(&mut block[136..148], seconds);
+        finish(block);
+    }
+}
+
 /// Puts the checksum in.
 fn finish(block: &mut [u8; BLOCK]) {
     block[148..156].fill(b' ');
