@@ -170,7 +170,7 @@ pub unsafe extern "C" fn parb_image_rebase(
     call(|| put_waited(out, image_rebase(image, old_base, new_base, name, options, ctx)?, ImageHandle::new))
 }
 
-/// parb_image_rebase that returns at once; the image comes from parb_op_take_image.
+/// parb_image_rebase that returns at once; the image comes from parb_op_take_image. `name` may be NULL.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
@@ -222,7 +222,7 @@ pub unsafe extern "C" fn parb_index_rebase(
     call(|| put_waited(out, index_rebase(index, old_base, new_base, name, options, ctx)?, IndexHandle::new))
 }
 
-/// parb_index_rebase that returns at once; the index comes from parb_op_take_index.
+/// parb_index_rebase that returns at once; the index comes from parb_op_take_index. `name` may be NULL.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
