@@ -97,10 +97,32 @@ impl Image {
         layers: &[Layer],
         home: Home,
     ) -> Image {
-        let source: Arc<dyn Source> = Arc::new(crate::source::Memory(config.raw().clone()));
+        let raw = config.raw().clone();
+        Image::with_config(descriptor, manifest, (raw, Some(config)), layers, home)
+    }
+
+    /// As [`Image::made`], with a config of any kind.
+    pub(crate) fn made_of(
+        descriptor: Descriptor,
+        manifest: Manifest,
+        config: Bytes,
+        layers: &[Layer],
+        home: Home,
+    ) -> Image {
+        Image::with_config(descriptor, manifest, (config, None), layers, home)
+    }
+
+    fn with_config(
+        descriptor: Descriptor,
+        manifest: Manifest,
+        (raw, config): (Bytes, Option<Config>),
+        layers: &[Layer],
+        home: Home,
+    ) -> Image {
+        let source: Arc<dyn Source> = Arc::new(crate::source::Memory(raw));
         let holder = ConfigHolder {
             descriptor: manifest.config().clone(),
-            cell: OnceCell::new_with(Some(config)),
+            cell: OnceCell::new_with(config),
             source,
             home: home.clone(),
         };

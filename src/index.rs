@@ -17,6 +17,10 @@ pub(crate) trait Children: Send + Sync {
     fn manifest<'a>(&'a self, ctx: &'a Context, child: &'a Descriptor) -> BoxFuture<'a, Result<Bytes>>;
     /// The image whose manifest this is.
     fn image(&self, descriptor: Descriptor, manifest: Manifest) -> Image;
+    /// The child itself, where it comes from elsewhere than the others.
+    fn ready<'a>(&'a self, _: &'a Context, _: &'a Descriptor) -> BoxFuture<'a, Result<Option<Child>>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 /// What a name can stand for, and an index can hold.
@@ -132,6 +136,9 @@ impl Index {
 
     /// One child, verified against its descriptor.
     pub(crate) async fn read(&self, ctx: &Context, child: &Descriptor) -> Result<Child> {
+        if let Some(ready) = self.0.children.ready(ctx, child).await? {
+            return Ok(ready);
+        }
         let raw = self.0.children.manifest(ctx, child).await?;
         match AnyManifest::from_bytes(raw, Some(child.media_type.as_str())).map_err(|e| e.or_subject(&child.digest))? {
             AnyManifest::Image(m) => Ok(Child::Image(self.0.children.image(child.clone(), m))),
@@ -139,6 +146,15 @@ impl Index {
                 Ok(Child::Index(Index::new(child.clone(), m, self.0.children.clone(), self.0.home.clone())))
             }
         }
+    }
+}
+
+impl Index {
+    pub(crate) fn home(&self) -> &Home {
+        &self.0.home
+    }
+    pub(crate) fn children(&self) -> &Arc<dyn Children> {
+        &self.0.children
     }
 }
 

@@ -59,6 +59,9 @@ impl Layer {
     pub(crate) fn source(&self) -> &Arc<dyn Source> {
         &self.0.source
     }
+    pub(crate) fn home(&self) -> &Home {
+        &self.0.home
+    }
 
     /// The digest of the uncompressed tar: from the image's config, else by reading the layer once. Remembered.
     pub fn diff_id(&self, ctx: &Context) -> Task<Digest> {

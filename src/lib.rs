@@ -30,9 +30,11 @@ pub mod error;
 mod ffi;
 pub mod image;
 pub mod index;
+pub mod index_builder;
 pub mod layer;
 pub mod layout;
 pub mod matcher;
+mod mutate;
 pub mod name;
 pub mod oci;
 pub mod options;
@@ -60,9 +62,11 @@ pub use engine::Task;
 pub use error::{Code, Error, Result};
 pub use image::Image;
 pub use index::{Child, Index};
+pub use index_builder::IndexBuilder;
 pub use layer::Layer;
 pub use layout::Layout;
 pub use matcher::Matcher;
+pub use mutate::{BASE_DIGEST, BASE_NAME, BaseAnnotations};
 pub use name::{Reference, Repository};
 pub use oci::{
     AnyManifest, Config, ConfigEdit, Descriptor, History, IndexEdit, IndexManifest, Manifest, ManifestEdit, MediaType,

@@ -31,6 +31,18 @@ pub enum Format {
     Legacy,
 }
 
+impl Format {
+    /// Refuses what only archives have.
+    pub(crate) fn of_documents(self) -> Result<Format> {
+        match self {
+            Format::Legacy => {
+                Err(invalid("an image has docker's media types or oci's; legacy is a form of archives"))
+            }
+            other => Ok(other),
+        }
+    }
+}
+
 impl Options {
     /// Nothing set.
     pub fn new() -> Options {

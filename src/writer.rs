@@ -223,11 +223,7 @@ enum Again {
 
 fn start(call: &str, options: &Options) -> Result<(Home, Options)> {
     options.only(call, &["sink", "compression"])?;
-    let home = match options.sink.as_ref().and_then(|s| s.0.repository()) {
-        Some((client, _)) => Home::Client(client.clone()),
-        None => Home::Local(Place::here()?),
-    };
-    Ok((home, options.clone()))
+    begin_change(call, options)
 }
 
 /// Makes a layer of what `open` gives, as often as it takes. `subject` is what errors concern that say nothing else.
@@ -260,6 +256,46 @@ pub(crate) fn make(open: Reopen, subject: Option<String>, options: &Options, ctx
             tokio::time::sleep(delay).await;
         }
     })
+}
+
+/// What a change to layers needs: who works, and the options for the new ones.
+pub(crate) fn begin_change(call: &str, options: &Options) -> Result<(Home, Options)> {
+    options.only(call, &["sink", "compression", "jobs"])?;
+    let home = match options.sink.as_ref().and_then(|s| s.0.repository()) {
+        Some((client, _)) => Home::Client(client.clone()),
+        None => Home::Local(Place::here()?),
+    };
+    Ok((home, options.clone()))
+}
+
+/// Makes a layer of a stream that `open` gives as often as it takes, compressed as the options say.
+pub(crate) async fn rewrite<F>(
+    home: &Home,
+    options: &Options,
+    ctx: &Context,
+    open: impl Fn() -> F + Send + Sync,
+) -> Result<Layer>
+where
+    F: Future<Output = Result<Chunks>> + Send,
+{
+    let mut budget = Budget::new(TRIES, Duration::from_millis(250));
+    let mut again = Again::Yes;
+    loop {
+        let input = Input::Chunks(open().await?);
+        let out = begin(home, options, again, ctx, ctx).await?;
+        let failure = match fill(home, options, input, out, ctx).await {
+            Err(e) if e.get_http_status() == Some(413) && again == Again::Yes => {
+                again = Again::AskTheHost;
+                continue;
+            }
+            Err(e) if e.get_retry_after().is_some() => e,
+            made => return made,
+        };
+        let message = failure.to_string();
+        let delay = budget.spend(failure)?;
+        ctx.emit(&Event { kind: "retry", subject: "layer".into(), done: 0, total: None, message });
+        tokio::time::sleep(delay).await;
+    }
 }
 
 /// Opens the sink under `ctx`; what goes on afterwards does so under `life`.
@@ -380,7 +416,7 @@ pub(crate) fn pump(place: &Place, mut stream: Box<dyn HostStream>) -> Result<(Ch
 }
 
 /// `SOURCE_DATE_EPOCH` (reproducible-builds.org), else 0.
-fn source_date_epoch() -> Result<u64> {
+pub(crate) fn source_date_epoch() -> Result<u64> {
     match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) if !text.is_empty() => text.parse().map_err(|_| {
             Error::new(Code::InvalidArgument, "SOURCE_DATE_EPOCH is no number of seconds")

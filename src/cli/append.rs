@@ -2,7 +2,7 @@
 
 use super::Global;
 use parbuckle::{
-    Code, Context, Error, Format, HostStream, Image, ImageBuilder, Layer, Options, Reference, Result, SinkHandle, Task,
+    Context, Error, Format, HostStream, ImageBuilder, Layer, Options, Reference, Result, SinkHandle, Task,
 };
 use std::io::Read;
 use std::path::Path;
@@ -40,17 +40,26 @@ impl Append {
             }
             None => None,
         };
-        if let Some((name, base)) = &base {
-            refuse_windows(name, base, ctx)?;
-        } else {
-            eprintln!("base unspecified, using empty image");
-        }
+        let windows = match &base {
+            Some((_, base)) => base.config(ctx).wait()?.platform().is_some_and(|p| p.os == "windows"),
+            None => {
+                eprintln!("base unspecified, using empty image");
+                false
+            }
+        };
         let into = Options::new().sink(&SinkHandle::repository(&client, &target));
+        let plain = Options::new();
         let mut builder = base.as_ref().map_or_else(ImageBuilder::from_scratch, |(_, base)| ImageBuilder::new(base));
         for some in self.new_layers.chunks(AT_ONCE) {
-            let started: Vec<_> = some.iter().map(|path| layer(path, &into, ctx)).collect();
+            let started: Vec<_> =
+                some.iter().map(|path| layer(path, if windows { &plain } else { &into }, ctx)).collect();
             for layer in started {
-                builder.add_layer(&layer.wait()?);
+                let layer = match windows {
+                    // Its layers want their files below `Files/`.
+                    true => layer.wait()?.for_windows(&into, ctx).wait()?,
+                    false => layer.wait()?,
+                };
+                builder.add_layer(&layer);
             }
         }
         if let (true, Some((name, base))) = (self.set_base_image_annotations, &base) {
@@ -73,15 +82,6 @@ fn layer(path: &str, into: &Options, ctx: &Context) -> Task<Layer> {
         _ if path == "-" => Layer::from_stream(Box::new(Stdin), into, ctx),
         path if path.is_dir() => Layer::from_dir(path, into, ctx),
         path => Layer::from_file(path, into, ctx),
-    }
-}
-
-/// Layers of Windows images want their files below `Files/`, which nothing here makes yet.
-fn refuse_windows(name: &Reference, base: &Image, ctx: &Context) -> Result<()> {
-    let config = base.config(ctx).wait()?;
-    match config.platform().is_some_and(|p| p.os == "windows") {
-        true => Err(Error::new(Code::Unsupported, "this version does not append to Windows images").subject(name)),
-        false => Ok(()),
     }
 }
 

@@ -41,6 +41,9 @@ mod layer;
 mod builder;
 
 mod layout;
+mod index_builder;
+
+mod mutate;
 
 mod keychain;
 

@@ -31,6 +31,15 @@ pub(crate) unsafe fn options_of(options: *const parb_options) -> Result<Options>
     }
 }
 
+/// "oci" or "docker".
+pub(crate) unsafe fn format_of(oci_or_docker: *const c_char) -> Result<Format> {
+    match text(oci_or_docker, "oci_or_docker")? {
+        "oci" => Ok(Format::Oci),
+        "docker" => Ok(Format::Docker),
+        _ => Err(invalid("oci_or_docker is neither \"oci\" nor \"docker\"")),
+    }
+}
+
 /// Options with nothing set.
 ///
 /// @since 0.1

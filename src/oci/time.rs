@@ -23,6 +23,20 @@ impl Time {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+    /// Seconds since 1970, without the part of one.
+    pub fn unix(&self) -> i64 {
+        let number = |from: usize, to: usize| self.0.get(from..to).and_then(|t| t.parse::<i64>().ok()).unwrap_or(0);
+        let days = days_since_1970(number(0, 4), number(5, 7), number(8, 10));
+        let seconds = days * 86_400 + number(11, 13) * 3600 + number(14, 16) * 60 + number(17, 19);
+        match self.0.strip_suffix('Z') {
+            Some(_) => seconds,
+            None => {
+                let at = self.0.len() - "+00:00".len();
+                let offset = number(at + 1, at + 3) * 3600 + number(at + 4, at + 6) * 60;
+                if self.0.as_bytes()[at] == b'-' { seconds + offset } else { seconds - offset }
+            }
+        }
+    }
     /// Whether it is the time that stands for none.
     pub fn is_zero(&self) -> bool {
         self.0 == ZERO
@@ -90,6 +104,15 @@ fn canonical(text: &str) -> Option<String> {
     Some(format!("{seconds}{dot}{fraction}{}", offset(zone)?))
 }
 
+/// Of a day in the calendar that is in use since 1582, and was before in the mind of computers.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    // Years that begin in March have their odd day at their end.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    let days_before_1970 = 719_468;
+    year * 365 + leap_days + (153 * month + 2) / 5 + day - 1 - days_before_1970
+}
+
 fn offset(zone: &str) -> Option<&str> {
     if zone == "Z" {
         return Some("Z");
@@ -130,6 +153,22 @@ mod tests {
             assert_eq!(text.parse::<Time>().unwrap().as_str(), printed);
         }
         assert!(Time::default().is_zero());
+    }
+
+    #[test]
+    fn seconds_since_1970() {
+        for (text, seconds) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2024-02-29T23:59:59.9Z", 1_709_251_199),
+            ("2024-03-01T00:00:00Z", 1_709_251_200),
+            ("2000-01-01T00:00:00+02:30", 946_684_800 - 9_000),
+            ("1999-12-31T23:00:00-01:00", 946_684_800),
+            ("1969-12-31T23:59:58Z", -2),
+            ("0001-01-01T00:00:00Z", -62_135_596_800),
+            ("9999-12-31T23:59:59Z", 253_402_300_799),
+        ] {
+            assert_eq!(text.parse::<Time>().unwrap().unix(), seconds, "{text}");
+        }
     }
 
     #[test]

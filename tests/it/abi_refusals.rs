@@ -10,8 +10,14 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// Builders and options: their setters can't fail, and the call that uses them reports.
-const DRAFTS: [&str; 5] =
-    ["parb_options", "parb_client_options", "parb_server_options", "parb_image_builder", "parb_layer_builder"];
+const DRAFTS: [&str; 6] = [
+    "parb_options",
+    "parb_client_options",
+    "parb_server_options",
+    "parb_image_builder",
+    "parb_index_builder",
+    "parb_layer_builder",
+];
 /// They end their subject, so they get one of their own.
 const ENDINGS: [&str; 2] = ["parb_client_close", "parb_server_stop"];
 
@@ -315,6 +321,7 @@ fn valid(f: &Function, p: &Param) -> String {
             "path" if f.name.starts_with("parb_archive_open") => "archive_file".into(),
             "path" if f.name.starts_with("parb_archive_write") => "\"/dev/null\"".into(),
             "digest" => "DIGEST".into(),
+            "oci_or_docker" => "\"oci\"".into(),
             "digest_or_platform" | "platform" => "\"linux/amd64\"".into(),
             "name" if f.name == "parb_options_set_compression" => "\"gzip\"".into(),
             "registry" => "\"localhost:1\"".into(),

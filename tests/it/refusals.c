@@ -169,6 +169,7 @@ static void *fresh(int type) {
     case T_parb_index:
       must(parb_pull_index(live[T_parb_client], index_reference, NULL, NULL, (parb_index **)&out));
       break;
+    case T_parb_index_builder: out = parb_index_builder_new(NULL); break;
     case T_parb_keychain: out = parb_keychain_anonymous(); break;
     case T_parb_layer: must(parb_layer_from_bytes(tar, sizeof tar, NULL, NULL, (parb_layer **)&out)); break;
     case T_parb_layer_builder: out = parb_layer_builder_new(); break;
@@ -209,6 +210,10 @@ static parb_error *use(int type, void *draft) {
     case T_parb_image_builder:
       error = parb_image_builder_build(draft, NULL, NULL, (parb_image **)&out);
       parb_image_free(out);
+      break;
+    case T_parb_index_builder:
+      error = parb_index_builder_build(draft, NULL, NULL, (parb_index **)&out);
+      parb_index_free(out);
       break;
     case T_parb_layer_builder:
       error = parb_layer_builder_build(draft, NULL, NULL, (parb_layer **)&out);
