@@ -19,6 +19,8 @@
 
 pub mod auth;
 pub mod builder;
+pub mod cache;
+pub mod compare;
 mod content;
 pub mod context;
 pub mod digest;
@@ -30,10 +32,13 @@ pub mod image;
 pub mod index;
 pub mod layer;
 pub mod matcher;
+pub mod memory;
 pub mod name;
 pub mod oci;
 pub mod options;
+pub mod parts;
 mod pool;
+pub mod random;
 pub mod reader;
 pub mod registry;
 pub mod remote;
@@ -49,6 +54,8 @@ pub mod writer;
 
 pub use auth::{Credential, Keychain};
 pub use builder::ImageBuilder;
+pub use cache::{Cache, CacheStats};
+pub use compare::{compare_images, compare_indexes, compare_layers};
 pub use context::{Context, Event};
 pub use digest::{Algorithm, Digest};
 pub use engine::Task;
@@ -57,12 +64,14 @@ pub use image::Image;
 pub use index::Index;
 pub use layer::Layer;
 pub use matcher::Matcher;
+pub use memory::MemoryStore;
 pub use name::{Reference, Repository};
 pub use oci::{
     AnyManifest, Config, ConfigEdit, Descriptor, History, IndexEdit, IndexManifest, Manifest, ManifestEdit, MediaType,
     Platform,
 };
 pub use options::{Format, Options};
+pub use parts::{BlobProvider, Blobs};
 pub use reader::Reader;
 pub use registry::{Server, ServerOptions};
 pub use remote::{Client, ClientOptions};

@@ -17,6 +17,9 @@ pub struct Options {
     pub(crate) format: Option<Format>,
     pub(crate) mount_from: Option<Repository>,
     pub(crate) foreign_layers: bool,
+    pub(crate) uncompressed: bool,
+    pub(crate) fast: bool,
+    pub(crate) files: bool,
 }
 
 /// Whose media types a new document carries.
@@ -38,7 +41,8 @@ impl Options {
         self.platform = Some(platform);
         self
     }
-    /// How many blobs are moved at once, at most. Read by: push, push_index, push_layer, validate, fetch.
+    /// How many blobs are moved at once, at most. Read by: push, push_index, push_layer, fetch,
+    /// validate, examine, the memory store, verifying a cache.
     pub fn jobs(mut self, jobs: u32) -> Options {
         self.jobs = Some(jobs);
         self
@@ -53,7 +57,8 @@ impl Options {
         self.compression = Some(compression);
         self
     }
-    /// Whose media types are used where there is no base to follow. Read by: image builders without a base.
+    /// Whose media types are used where there is no base to follow. Read by: image builders without a base, images from
+    /// a config and layers, random images and indexes.
     pub fn format(mut self, format: Format) -> Options {
         self.format = Some(format);
         self
@@ -63,9 +68,25 @@ impl Options {
         self.mount_from = Some(repository.clone());
         self
     }
-    /// Push non-distributable layers too. Read by: push, push_index.
+    /// Move non-distributable layers too. Read by: push, push_index, the memory store.
     pub fn foreign_layers(mut self) -> Options {
         self.foreign_layers = true;
+        self
+    }
+
+    /// Keep layers decompressed, too. Read by: opening a cache.
+    pub fn uncompressed(mut self) -> Options {
+        self.uncompressed = true;
+        self
+    }
+    /// Look only whether everything is there, and read no layer. Read by: examine.
+    pub fn fast(mut self) -> Options {
+        self.fast = true;
+        self
+    }
+    /// Compare the files in layers that differ, too. Read by: compare.
+    pub fn files(mut self) -> Options {
+        self.files = true;
         self
     }
 
@@ -79,6 +100,9 @@ impl Options {
             ("format", self.format.is_some()),
             ("mount_from", self.mount_from.is_some()),
             ("foreign_layers", self.foreign_layers),
+            ("uncompressed", self.uncompressed),
+            ("fast", self.fast),
+            ("files", self.files),
         ];
         match set.iter().find(|(name, set)| *set && !read.contains(name)) {
             Some((name, _)) => Err(invalid(format!("{call} does not read the option '{name}'"))),

@@ -15,9 +15,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 /// An index that nests deeper is a trap, not an index.
-const DEPTH: usize = 8;
+pub(crate) const DEPTH: usize = 8;
 /// Manifests below one index, at most.
-const NODES: usize = 10_000;
+pub(crate) const NODES: usize = 10_000;
 
 /// What takes whole images: a repository, a layout, an archive. What it has already, it does not ask for.
 pub(crate) trait Target: Sync {

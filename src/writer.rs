@@ -28,7 +28,7 @@ const QUEUE: usize = 2;
 const TRIES: u32 = 4;
 
 /// A tar that can be read as often as needed.
-type Reopen = Arc<dyn Fn() -> Result<Box<dyn Read + Send>> + Send + Sync>;
+pub(crate) type Reopen = Arc<dyn Fn() -> Result<Box<dyn Read + Send>> + Send + Sync>;
 
 /// A stream of the host.
 pub trait HostStream: Send {
@@ -231,7 +231,7 @@ fn start(call: &str, options: &Options) -> Result<(Home, Options)> {
 }
 
 /// Makes a layer of what `open` gives, as often as it takes. `subject` is what errors concern that say nothing else.
-fn make(open: Reopen, subject: Option<String>, options: &Options, ctx: &Context) -> Task<Layer> {
+pub(crate) fn make(open: Reopen, subject: Option<String>, options: &Options, ctx: &Context) -> Task<Layer> {
     let (home, options) = match start("making a layer", options) {
         Ok(started) => started,
         Err(e) => return Task::ready(Err(e)),
@@ -346,10 +346,10 @@ impl HostStream for Pipe {
     }
 }
 
-type Back = oneshot::Receiver<Box<dyn HostStream>>;
+pub(crate) type Back = oneshot::Receiver<Box<dyn HostStream>>;
 
 /// Reads a stream of the host on a thread of its own, as fast as the pipeline takes it.
-fn pump(place: &Place, mut stream: Box<dyn HostStream>) -> Result<(Chunks, Back)> {
+pub(crate) fn pump(place: &Place, mut stream: Box<dyn HostStream>) -> Result<(Chunks, Back)> {
     let (tx, chunks) = channel(QUEUE);
     let (give_back, back) = oneshot::channel();
     place.engine.callback(move || {

@@ -27,6 +27,7 @@ mod tar;
 mod zstd;
 
 pub(crate) use body::{Blocks, Chunks, Sender, channel};
+pub(crate) use codec::sniff;
 pub use codec::{Compression, CompressionOptions};
 pub(crate) use encode::{BlobOut, Encoded, Input, encode};
 pub(crate) use file::{read_all, read_file};
