@@ -66,7 +66,9 @@ impl Blobs {
         self.add_bytes(image.manifest().raw().clone());
         let config = image.config_holder();
         self.known.insert(config.descriptor().digest.clone(), config.source().clone());
-        image.layers().iter().for_each(|layer| drop(self.add_layer(layer)));
+        image.layers().iter().for_each(|layer| {
+            self.add_layer(layer);
+        });
         self.images.insert(image.digest().clone(), image.clone());
         self
     }

@@ -81,8 +81,17 @@ impl Index {
     ///
     /// Errors: those of reading them; `LimitExceeded` where it nests too deep or names too much. Options: none.
     pub fn size(&self, options: &Options, ctx: &Context) -> Task<u64> {
+        self.counted(options, ctx, |size| size)
+    }
+
+    /// The same, for those who only want it to be known afterwards.
+    pub(crate) fn learn_size(&self, options: &Options, ctx: &Context) -> Task<()> {
+        self.counted(options, ctx, drop)
+    }
+
+    fn counted<T: Send + 'static>(&self, options: &Options, ctx: &Context, of: fn(u64) -> T) -> Task<T> {
         if let Some(known) = self.size_cell().get() {
-            return Task::ready(options.only("index size", &[]).map(|()| *known));
+            return Task::ready(options.only("index size", &[]).map(|()| of(*known)));
         }
         let index = self.clone();
         match options.only("index size", &[]) {
@@ -93,7 +102,7 @@ impl Index {
                     let below = sizes(&index, &ctx, 0, &mut seen).await?;
                     Ok(index.descriptor().size.saturating_add(below))
                 };
-                index.size_cell().get_or_try_init(count).await.copied()
+                index.size_cell().get_or_try_init(count).await.map(|size| of(*size))
             }),
         }
     }

@@ -40,6 +40,16 @@ mod layer;
 
 mod builder;
 
+mod parts;
+
+mod cache;
+
+mod memory;
+
+mod random;
+
+mod compare;
+
 mod keychain;
 
 mod client;

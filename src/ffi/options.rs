@@ -60,7 +60,7 @@ pub unsafe extern "C" fn parb_options_set_platform(options: *mut parb_options, p
 }
 
 /// How many blobs are moved at once, at most. Read by parb_push, parb_push_index, parb_push_layer,
-/// parb_image_validate.
+/// parb_image_validate, parb_image_examine and their like, parb_memory_put_image, parb_cache_verify.
 ///
 /// @param jobs  1 or more; large blobs are never more than 4 at once
 /// @since 0.1
@@ -104,7 +104,8 @@ pub unsafe extern "C" fn parb_options_set_compression(options: *mut parb_options
     })
 }
 
-/// Whose media types a new image carries. Read by parb_image_builder_build where there is no base.
+/// Whose media types a new image carries. Read by parb_image_builder_build where there is no base,
+/// parb_image_from_config, parb_image_empty, parb_index_empty, parb_image_random, parb_index_random.
 ///
 /// @param oci_or_docker  "oci" (the default) or "docker"
 /// @since 0.1
@@ -133,13 +134,47 @@ pub unsafe extern "C" fn parb_options_set_mount_from(options: *mut parb_options,
     })
 }
 
-/// Push non-distributable ("foreign") layers too, which are left out otherwise. Read by parb_push, parb_push_index.
+/// Move non-distributable ("foreign") layers too, which are left out otherwise. Read by parb_push, parb_push_index,
+/// parb_memory_put_image, parb_memory_put_index.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_options_set_foreign_layers(options: *mut parb_options) {
     edit(options, |o| {
         o.foreign_layers = true;
+        Ok(())
+    })
+}
+
+/// Keep layers decompressed, too, so that they are decompressed once. Read by parb_cache_open.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_options_set_uncompressed(options: *mut parb_options) {
+    edit(options, |o| {
+        o.uncompressed = true;
+        Ok(())
+    })
+}
+
+/// Look only whether layers are there, and read none. Read by parb_image_examine, parb_index_examine.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_options_set_fast(options: *mut parb_options) {
+    edit(options, |o| {
+        o.fast = true;
+        Ok(())
+    })
+}
+
+/// Compare the files in layers that differ. Read by parb_image_compare, parb_index_compare, parb_layer_compare.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_options_set_files(options: *mut parb_options) {
+    edit(options, |o| {
+        o.files = true;
         Ok(())
     })
 }
