@@ -91,7 +91,8 @@ typedef struct parb_buf parb_buf;
 typedef struct parb_client parb_client;
 
 /**
- * How a client is to be. One thread at a time. Yours to free.
+ * How a client is to be. Calls on any number of threads may use it while nobody changes it.
+ * Yours to free.
  */
 typedef struct parb_client_options parb_client_options;
 
@@ -127,7 +128,8 @@ typedef struct parb_event parb_event;
 typedef struct parb_image parb_image;
 
 /**
- * Notes changes to an image. One thread at a time. Yours to free.
+ * Notes changes to an image. Calls on any number of threads may use it while nobody changes it.
+ * Yours to free.
  */
 typedef struct parb_image_builder parb_image_builder;
 
@@ -147,7 +149,8 @@ typedef struct parb_keychain parb_keychain;
 typedef struct parb_layer parb_layer;
 
 /**
- * Puts a small layer together, entry by entry. One thread at a time. Yours to free.
+ * Puts a small layer together, entry by entry. Calls on any number of threads may use it while nobody changes it.
+ * Yours to free.
  */
 typedef struct parb_layer_builder parb_layer_builder;
 
@@ -163,8 +166,8 @@ typedef struct parb_map parb_map;
 
 /**
  * Chooses entries of an index: of each kind of condition one must hold, of several kinds all; without any, every
- * entry is meant. Setters never fail: the call that is given the matcher reports the first mistake. One thread at a
- * time. Yours to free.
+ * entry is meant. Setters never fail: the call that is given the matcher reports the first mistake. Calls on any number
+ * of threads may use it while nobody changes it. Yours to free.
  */
 typedef struct parb_matcher parb_matcher;
 
@@ -177,7 +180,8 @@ typedef struct parb_op parb_op;
 
 /**
  * What a call may be told beside its arguments. Setters never fail: the call that is given the options reports the
- * first mistake in them. One thread at a time. Yours to free.
+ * first mistake in them. Calls on any number of threads may use them while nobody changes them.
+ * Yours to free.
  */
 typedef struct parb_options parb_options;
 
@@ -207,7 +211,8 @@ typedef struct parb_report parb_report;
 typedef struct parb_server parb_server;
 
 /**
- * How a registry server is to be. One thread at a time. Yours to free.
+ * How a registry server is to be. Calls on any number of threads may use it while nobody changes it.
+ * Yours to free.
  */
 typedef struct parb_server_options parb_server_options;
 
