@@ -134,6 +134,34 @@ impl Image {
         Image::assembled(descriptor, manifest, self.0.config.clone(), layers, self.0.home.clone())
     }
 
+    /// An image put together from parts that lie in different places.
+    pub(crate) fn gathered(
+        descriptor: Descriptor,
+        manifest: Manifest,
+        config: Arc<dyn Source>,
+        layers: &[Layer],
+        home: Home,
+    ) -> Image {
+        let descriptor_of_config = manifest.config().clone();
+        let cell = OnceCell::new();
+        let config = ConfigHolder { descriptor: descriptor_of_config, cell, source: config, home: home.clone() };
+        Image::assembled(descriptor, manifest, Arc::new(config), layers, home)
+    }
+
+    /// The same image, each of its blobs read through what `wrap` makes of its source.
+    pub(crate) fn through(&self, wrap: &dyn Fn(&Arc<dyn Source>) -> Arc<dyn Source>) -> Image {
+        let old = &self.0.config;
+        let config = ConfigHolder {
+            descriptor: old.descriptor.clone(),
+            cell: OnceCell::new_with(old.cell.get().cloned()),
+            source: wrap(&old.source),
+            home: old.home.clone(),
+        };
+        let layers: Vec<Layer> = self.0.layers.iter().map(|l| l.with_source(wrap(l.source()))).collect();
+        let (descriptor, manifest) = (self.0.descriptor.clone(), self.0.manifest.clone());
+        Image::assembled(descriptor, manifest, Arc::new(config), &layers, self.0.home.clone())
+    }
+
     fn assembled(
         descriptor: Descriptor,
         manifest: Manifest,
@@ -158,6 +186,15 @@ impl Image {
     pub fn manifest(&self) -> &Manifest {
         &self.0.manifest
     }
+    /// What kind of artifact it is: what the manifest says, else the media type of its config.
+    pub fn artifact_type(&self) -> &str {
+        self.0.manifest.artifact_type().unwrap_or(self.0.manifest.config().media_type.as_str())
+    }
+    /// Bytes of manifest, config and layers together, each counted as often as the manifest names it.
+    pub fn size(&self) -> u64 {
+        let blobs = self.0.manifest.layers().iter().chain([self.0.manifest.config()]);
+        blobs.map(|d| d.size).fold(self.0.descriptor.size, u64::saturating_add)
+    }
     /// The layers, base first.
     pub fn layers(&self) -> &[Layer] {
         &self.0.layers
@@ -179,17 +216,6 @@ impl Image {
         }
         let image = self.clone();
         self.0.home.spawn(ctx, |ctx| async move { image.0.config.get(&ctx).await.cloned() })
-    }
-
-    /// Reads every blob to its end and checks sizes, digests and diff ids, at most `jobs` at once.
-    ///
-    /// Errors: the first thing that is wrong; `DigestMismatch` names the blob.
-    pub fn validate(&self, options: &crate::Options, ctx: &Context) -> Task<()> {
-        if let Err(e) = options.only("validate", &["jobs"]) {
-            return Task::ready(Err(e));
-        }
-        let (image, jobs) = (self.clone(), options.jobs.unwrap_or(4).max(1) as usize);
-        self.0.home.spawn(ctx, |ctx| async move { crate::validate::image(&image, jobs, &ctx).await })
     }
 
     /// Reads every blob to its end, verified against its descriptor, and keeps none: at most `jobs` at once.

@@ -5,12 +5,14 @@ use crate::digest::Digest;
 use crate::engine::Task;
 use crate::error::{Code, Error, Result, invalid};
 use crate::image::Image;
+use crate::matcher::Matcher;
 use crate::oci::{AnyManifest, Descriptor, IndexManifest, Manifest, Platform};
 use crate::options::Options;
 use crate::source::Home;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
+use tokio::sync::OnceCell;
 
 /// Gives the manifests that an index names.
 pub(crate) trait Children: Send + Sync {
@@ -20,6 +22,10 @@ pub(crate) trait Children: Send + Sync {
     /// The child itself, where it comes from elsewhere than the others.
     fn ready<'a>(&'a self, _: &'a Context, _: &'a Descriptor) -> BoxFuture<'a, Result<Option<Child>>> {
         Box::pin(std::future::ready(Ok(None)))
+    }
+    /// Who gives what a nested index names, where that is somebody else.
+    fn nested(&self, _: &Descriptor) -> Option<Arc<dyn Children>> {
+        None
     }
 }
 
@@ -64,6 +70,8 @@ struct Inner {
     manifest: IndexManifest,
     children: Arc<dyn Children>,
     home: Home,
+    /// Bytes of it and of all that is below, once they were counted.
+    size: OnceCell<u64>,
 }
 
 impl Index {
@@ -73,7 +81,7 @@ impl Index {
         children: Arc<dyn Children>,
         home: Home,
     ) -> Index {
-        Index(Arc::new(Inner { descriptor, manifest, children, home }))
+        Index(Arc::new(Inner { descriptor, manifest, children, home, size: OnceCell::new() }))
     }
     /// Media type, digest and size of the index.
     pub fn descriptor(&self) -> &Descriptor {
@@ -88,11 +96,74 @@ impl Index {
         &self.0.manifest
     }
 
+    /// What the index runs on, as its entries say: each platform once, in their order.
+    pub fn platforms(&self) -> Vec<Platform> {
+        let mut found: Vec<Platform> = Vec::new();
+        for platform in self.0.manifest.manifests().iter().filter_map(|d| d.platform.as_ref()) {
+            if !found.contains(platform) {
+                found.push(platform.clone());
+            }
+        }
+        found
+    }
+    /// The entries that are meant, in their order. Nested indexes are not looked into.
+    pub fn find(&self, matcher: &Matcher) -> Vec<Descriptor> {
+        self.0.manifest.manifests().iter().filter(|d| matcher.matches(d)).cloned().collect()
+    }
+    /// The images among the entries that are meant; read and verified. Options: none.
+    pub fn images(&self, matcher: &Matcher, options: &Options, ctx: &Context) -> Task<Vec<Image>> {
+        self.chosen(
+            matcher,
+            options,
+            ctx,
+            |d| d.media_type.is_image(),
+            |child| match child {
+                Child::Image(image) => Some(image),
+                Child::Index(_) => None,
+            },
+        )
+    }
+    /// The indexes among the entries that are meant; read and verified. Options: none.
+    pub fn indexes(&self, matcher: &Matcher, options: &Options, ctx: &Context) -> Task<Vec<Index>> {
+        self.chosen(
+            matcher,
+            options,
+            ctx,
+            |d| d.media_type.is_index(),
+            |child| match child {
+                Child::Index(index) => Some(index),
+                Child::Image(_) => None,
+            },
+        )
+    }
+
+    fn chosen<T: Send + 'static>(
+        &self,
+        matcher: &Matcher,
+        options: &Options,
+        ctx: &Context,
+        kind: impl Fn(&Descriptor) -> bool,
+        of: fn(Child) -> Option<T>,
+    ) -> Task<Vec<T>> {
+        if let Err(e) = options.only("finding in an index", &[]) {
+            return Task::ready(Err(e));
+        }
+        let found: Vec<Descriptor> = self.find(matcher).into_iter().filter(kind).collect();
+        let index = self.clone();
+        self.0.home.spawn(ctx, |ctx| async move {
+            let mut values = Vec::new();
+            for entry in &found {
+                values.extend(of(index.read(&ctx, entry).await?));
+            }
+            Ok(values)
+        })
+    }
+
     /// The image with this digest, or the best one for this platform.
     ///
     /// Errors: `NotFound` where the index names none; those of reading it. Options: none.
     pub fn image(&self, digest_or_platform: &str, options: &Options, ctx: &Context) -> Task<Image> {
-        match options.only("index image", &[]).and_then(|()| self.find(digest_or_platform)) {
+        match options.only("index image", &[]).and_then(|()| self.locate(digest_or_platform)) {
             Err(e) => Task::ready(Err(e)),
             Ok(found) => {
                 let index = self.clone();
@@ -108,7 +179,7 @@ impl Index {
 
     /// The nested index with this digest.
     pub fn child(&self, digest: &str, options: &Options, ctx: &Context) -> Task<Index> {
-        match options.only("index child", &[]).and_then(|()| self.find(digest)) {
+        match options.only("index child", &[]).and_then(|()| self.locate(digest)) {
             Err(e) => Task::ready(Err(e)),
             Ok(found) => {
                 let index = self.clone();
@@ -122,7 +193,7 @@ impl Index {
         }
     }
 
-    fn find(&self, digest_or_platform: &str) -> Result<Descriptor> {
+    fn locate(&self, digest_or_platform: &str) -> Result<Descriptor> {
         let manifests = self.0.manifest.manifests();
         let found = match digest_or_platform.parse::<Digest>() {
             Ok(digest) => manifests
@@ -134,6 +205,16 @@ impl Index {
         Ok(found.clone())
     }
 
+    pub(crate) fn children(&self) -> &Arc<dyn Children> {
+        &self.0.children
+    }
+    pub(crate) fn home(&self) -> &Home {
+        &self.0.home
+    }
+    pub(crate) fn size_cell(&self) -> &OnceCell<u64> {
+        &self.0.size
+    }
+
     /// One child, verified against its descriptor.
     pub(crate) async fn read(&self, ctx: &Context, child: &Descriptor) -> Result<Child> {
         if let Some(ready) = self.0.children.ready(ctx, child).await? {
@@ -143,7 +224,8 @@ impl Index {
         match AnyManifest::from_bytes(raw, Some(child.media_type.as_str())).map_err(|e| e.or_subject(&child.digest))? {
             AnyManifest::Image(m) => Ok(Child::Image(self.0.children.image(child.clone(), m))),
             AnyManifest::Index(m) => {
-                Ok(Child::Index(Index::new(child.clone(), m, self.0.children.clone(), self.0.home.clone())))
+                let children = self.0.children.nested(child).unwrap_or_else(|| self.0.children.clone());
+                Ok(Child::Index(Index::new(child.clone(), m, children, self.0.home.clone())))
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::image::ConfigHolder;
 use crate::oci::Descriptor;
 use crate::reader::Reader;
 use crate::source::{Home, Source};
-use crate::stream::{Chunks, Limits, decompressed, verified};
+use crate::stream::{Chunks, Limits, decompressed, verified, verified_from};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
@@ -51,6 +51,13 @@ impl Layer {
         Layer(Arc::new(Inner { descriptor, diff_id, claimed_by, source, home }))
     }
 
+    /// The same layer, read from elsewhere.
+    pub(crate) fn with_source(&self, source: Arc<dyn Source>) -> Layer {
+        let diff_id = OnceCell::new_with(self.0.diff_id.get().cloned());
+        let (descriptor, claimed_by) = (self.0.descriptor.clone(), self.0.claimed_by.clone());
+        Layer(Arc::new(Inner { descriptor, diff_id, claimed_by, source, home: self.0.home.clone() }))
+    }
+
     /// Media type, digest, size: what stands in a manifest.
     pub fn descriptor(&self) -> &Descriptor {
         &self.0.descriptor
@@ -82,11 +89,8 @@ impl Layer {
         self.0
             .diff_id
             .get_or_try_init(|| async {
-                if let Some((config, at)) = &self.0.claimed_by
-                    && config.descriptor().media_type.is_config()
-                    && let Some(claimed) = config.get(ctx).await?.diff_ids().get(*at)
-                {
-                    return Ok(claimed.clone());
+                if let Some(claimed) = self.claimed_diff_id(ctx).await? {
+                    return Ok(claimed);
                 }
                 let mut chunks = self.uncompressed_chunks(ctx, None).await?;
                 let mut hasher = Algorithm::Sha256.hasher();
@@ -96,6 +100,24 @@ impl Layer {
                 Ok(hasher.finish())
             })
             .await
+    }
+
+    /// The diff id, where it can be had without reading the layer.
+    pub(crate) async fn known_diff_id(&self, ctx: &Context) -> Result<Option<Digest>> {
+        match self.0.diff_id.get() {
+            Some(known) => Ok(Some(known.clone())),
+            None => self.claimed_diff_id(ctx).await,
+        }
+    }
+
+    /// The diff id that the image's config has for this layer.
+    async fn claimed_diff_id(&self, ctx: &Context) -> Result<Option<Digest>> {
+        match &self.0.claimed_by {
+            Some((config, at)) if config.descriptor().media_type.is_config() => {
+                Ok(config.get(ctx).await?.diff_ids().get(*at).cloned())
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The layer's bytes as they are stored; verified against the descriptor by their end.
@@ -111,8 +133,7 @@ impl Layer {
     pub fn open_uncompressed(&self, ctx: &Context) -> Task<Reader> {
         let layer = self.clone();
         self.0.home.spawn(ctx, |ctx| async move {
-            let expected = layer.0.diff_id.get().cloned();
-            let chunks = layer.uncompressed_chunks(&ctx, expected.as_ref()).await?;
+            let chunks = layer.plain_chunks(&ctx).await?;
             Ok(Reader::new(layer.0.home.clone(), chunks))
         })
     }
@@ -122,6 +143,36 @@ impl Layer {
         let raw = self.0.source.open(ctx, blob, 0).await?;
         let place = self.0.home.place();
         Ok(verified(&place.engine, raw, &blob.digest, blob.size, &place.stats))
+    }
+
+    /// The layer's tar, from wherever it is had most cheaply: a source may keep it decompressed.
+    pub(crate) async fn plain_chunks(&self, ctx: &Context) -> Result<Chunks> {
+        let known = self.0.diff_id.get().cloned();
+        let named = match &known {
+            Some(known) => Some(known.clone()),
+            // A config that can't be had stands in nobody's way who wants the layer.
+            None if self.0.source.keeps_plain() => self.claimed_diff_id(ctx).await.unwrap_or_default(),
+            None => None,
+        };
+        if let Some(diff_id) = &named
+            && let Some(plain) = self.0.source.open_plain(ctx, &self.0.descriptor, diff_id).await?
+        {
+            let place = self.0.home.place();
+            return Ok(verified_from(
+                &place.engine,
+                plain,
+                diff_id,
+                None,
+                diff_id.algorithm().hasher(),
+                0,
+                &place.stats,
+            ));
+        }
+        let chunks = self.uncompressed_chunks(ctx, known.as_ref()).await?;
+        Ok(match named {
+            Some(diff_id) => self.0.source.keep_plain(chunks, &diff_id),
+            None => chunks,
+        })
     }
 
     pub(crate) async fn uncompressed_chunks(&self, ctx: &Context, expected: Option<&Digest>) -> Result<Chunks> {

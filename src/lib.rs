@@ -20,6 +20,8 @@
 pub mod archive;
 pub mod auth;
 pub mod builder;
+pub mod cache;
+pub mod compare;
 mod content;
 pub mod context;
 pub mod daemon;
@@ -35,10 +37,13 @@ pub mod layer;
 pub mod layout;
 pub mod matcher;
 mod mutate;
+pub mod memory;
 pub mod name;
 pub mod oci;
 pub mod options;
+pub mod parts;
 mod pool;
+pub mod random;
 pub mod reader;
 pub mod registry;
 pub mod remote;
@@ -55,6 +60,8 @@ pub mod writer;
 pub use archive::{Archive, ArchiveItem};
 pub use auth::{Credential, Keychain};
 pub use builder::ImageBuilder;
+pub use cache::{Cache, CacheStats};
+pub use compare::{compare_images, compare_indexes, compare_layers};
 pub use context::{Context, Event};
 pub use daemon::Daemon;
 pub use digest::{Algorithm, Digest};
@@ -67,12 +74,14 @@ pub use layer::Layer;
 pub use layout::Layout;
 pub use matcher::Matcher;
 pub use mutate::{BASE_DIGEST, BASE_NAME, BaseAnnotations};
+pub use memory::MemoryStore;
 pub use name::{Reference, Repository};
 pub use oci::{
     AnyManifest, Config, ConfigEdit, Descriptor, History, IndexEdit, IndexManifest, Manifest, ManifestEdit, MediaType,
     Platform,
 };
 pub use options::{Format, Options};
+pub use parts::{BlobProvider, Blobs};
 pub use reader::Reader;
 pub use registry::{Server, ServerOptions};
 pub use remote::{Client, ClientOptions};

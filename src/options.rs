@@ -18,6 +18,9 @@ pub struct Options {
     pub(crate) mount_from: Option<Repository>,
     pub(crate) foreign_layers: bool,
     pub(crate) durable: bool,
+    pub(crate) uncompressed: bool,
+    pub(crate) fast: bool,
+    pub(crate) files: bool,
 }
 
 /// Whose media types a new document carries.
@@ -92,6 +95,22 @@ impl Options {
         self
     }
 
+    /// Keep layers decompressed, too. Read by: opening a cache.
+    pub fn uncompressed(mut self) -> Options {
+        self.uncompressed = true;
+        self
+    }
+    /// Look only whether everything is there, and read no layer. Read by: examine.
+    pub fn fast(mut self) -> Options {
+        self.fast = true;
+        self
+    }
+    /// Compare the files in layers that differ, too. Read by: compare.
+    pub fn files(mut self) -> Options {
+        self.files = true;
+        self
+    }
+
     /// Refuses the options that are set and not among `read`.
     pub(crate) fn only(&self, call: &str, read: &[&str]) -> Result<()> {
         let set = [
@@ -103,6 +122,9 @@ impl Options {
             ("mount_from", self.mount_from.is_some()),
             ("foreign_layers", self.foreign_layers),
             ("durable", self.durable),
+            ("uncompressed", self.uncompressed),
+            ("fast", self.fast),
+            ("files", self.files),
         ];
         match set.iter().find(|(name, set)| *set && !read.contains(name)) {
             Some((name, _)) => Err(invalid(format!("{call} does not read the option '{name}'"))),

@@ -1,8 +1,9 @@
 //! The two roles of every medium that holds content: a [`Source`] gives blobs, a [`Sink`] takes them.
 
 use crate::context::Context;
+use crate::digest::Digest;
 use crate::engine::{Engine, Task};
-use crate::error::Result;
+use crate::error::{Code, Result};
 use crate::name::{Reference, Repository};
 use crate::oci::Descriptor;
 use crate::remote::Client;
@@ -18,6 +19,34 @@ use std::sync::Arc;
 pub(crate) trait Source: Send + Sync {
     /// The blob's bytes from `offset` on.
     fn open<'a>(&'a self, ctx: &'a Context, blob: &'a Descriptor, offset: u64) -> BoxFuture<'a, Result<Chunks>>;
+    /// Whether the blob is there, found out without reading it.
+    fn has<'a>(&'a self, ctx: &'a Context, blob: &'a Descriptor) -> BoxFuture<'a, Result<bool>> {
+        async move {
+            match self.open(ctx, blob, 0).await {
+                Ok(_) => Ok(true), // dropped: nothing of it flows
+                Err(e) if e.code() == Code::NotFound => Ok(false),
+                Err(e) => Err(e),
+            }
+        }
+        .boxed()
+    }
+    /// Whether it keeps layers decompressed, too.
+    fn keeps_plain(&self) -> bool {
+        false
+    }
+    /// The tar with this digest that is inside the layer `blob`, where it is kept; not verified yet.
+    fn open_plain<'a>(
+        &'a self,
+        _: &'a Context,
+        _: &'a Descriptor,
+        _: &'a Digest,
+    ) -> BoxFuture<'a, Result<Option<Chunks>>> {
+        futures_util::future::ready(Ok(None)).boxed()
+    }
+    /// The same chunks, kept as the tar with this digest while they pass, if that is what they are.
+    fn keep_plain(&self, chunks: Chunks, _: &Digest) -> Chunks {
+        chunks
+    }
     /// The repository that holds its blobs, where it is one: a push there has nothing to send.
     fn repository(&self) -> Option<(&Client, &Repository)> {
         None

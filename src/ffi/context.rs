@@ -57,8 +57,8 @@ unsafe impl Opaque for parb_ctx {
 /// is the sign that no more will come. It may call everything that does not wait.
 pub type parb_event_cb = Option<unsafe extern "C" fn(user: *mut c_void, event: *const parb_event)>;
 
-/// What happened: "download", "upload", "exists", "mount", "compress", "retry"; new kinds may come. Lives as long as
-/// the event.
+/// What happened: "download", "upload", "exists", "mount", "compress", "retry", "cache", "skip"; new kinds may come.
+/// Lives as long as the event.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]

@@ -137,7 +137,7 @@ impl HostStream for ForeignStream {
     }
 }
 
-fn answered(error: *mut parb_error) -> Result<()> {
+pub(crate) fn answered(error: *mut parb_error) -> Result<()> {
     if error.is_null() {
         return Ok(());
     }

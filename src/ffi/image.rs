@@ -10,7 +10,8 @@ use crate::ffi::lists::{Map, parb_map};
 use crate::ffi::op::{parb_op, start};
 use crate::ffi::options::{options_of, parb_options};
 use crate::ffi::reference::{DescriptorHandle, parb_descriptor};
-use std::ffi::c_char;
+use crate::ffi::text::{c_string, lend};
+use std::ffi::{CString, c_char};
 use std::ptr::{null, null_mut};
 
 /// An image: immutable, shared between threads, keeps alive what its blobs are read from. Yours to free.
@@ -29,6 +30,7 @@ pub(crate) struct ImageHandle {
     image: Image,
     descriptor: Lent<parb_descriptor>,
     annotations: Lent<parb_map>,
+    artifact_type: CString,
 }
 
 impl ImageHandle {
@@ -36,6 +38,7 @@ impl ImageHandle {
         ImageHandle {
             descriptor: Lent::new(DescriptorHandle::new(image.descriptor().clone())),
             annotations: Lent::new(Map::new(image.manifest().annotations())),
+            artifact_type: c_string(image.artifact_type()),
             image,
         }
     }
@@ -100,6 +103,23 @@ pub unsafe extern "C" fn parb_image_manifest(image: *const parb_image, out_len: 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_image_annotations(image: *const parb_image) -> *const parb_map {
     get(null(), || Ok(image.get("image")?.annotations.as_ptr()))
+}
+
+/// What kind of artifact the image is: what its manifest says, else the media type of its config. Lives as long as
+/// the image.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_image_artifact_type(image: *const parb_image) -> *const c_char {
+    get(null(), || Ok(lend(Some(&image.get("image")?.artifact_type))))
+}
+
+/// Bytes of manifest, config and layers together.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_image_size(image: *const parb_image) -> u64 {
+    get(0, || Ok(image.get("image")?.image.size()))
 }
 
 /// How many layers the image has.
@@ -167,7 +187,7 @@ unsafe fn config(
     Ok(image.config(&bounds(ctx)?))
 }
 
-/// Reads every blob of the image to its end and checks sizes, digests and diff ids. Blocks while it reads.
+/// Reads every blob of the image to its end and checks all that parb_image_examine does. Blocks while it reads.
 ///
 /// Errors: PARB_DIGEST_MISMATCH, PARB_MALFORMED with the blob's digest as subject; those of the network.
 ///

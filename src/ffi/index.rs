@@ -1,10 +1,11 @@
 //! Indexes.
 
-use crate::ffi::boundary::{Lent, Opaque, Pointer, bounds, call, free, get, new, put_waited};
+use crate::ffi::boundary::{Lent, Opaque, Pointer, bounds, call, free, get, new, put, put_plain, put_waited, wants};
 use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
 use crate::ffi::image::{ImageHandle, lend_bytes, parb_image};
-use crate::ffi::lists::{Map, parb_map};
+use crate::ffi::lists::{Map, Strings, parb_map, parb_strings};
+use crate::ffi::matcher::{matcher_of, parb_matcher};
 use crate::ffi::op::{parb_op, start};
 use crate::ffi::options::{options_of, parb_options};
 use crate::ffi::reference::{DescriptorHandle, parb_descriptor};
@@ -103,6 +104,81 @@ pub unsafe extern "C" fn parb_index_count(index: *const parb_index) -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_index_at(index: *const parb_index, i: usize) -> *const parb_descriptor {
     get(null(), || Ok(index.get("index")?.manifests.get(i).map_or(null(), Lent::as_ptr)))
+}
+
+/// The platforms that its entries name, each once. Never blocks.
+///
+/// Errors: PARB_INVALID_ARGUMENT.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_index_platforms(
+    index: *const parb_index,
+    out: *mut *mut parb_strings,
+) -> *mut parb_error {
+    call(|| {
+        let platforms = index.get("index")?.index.platforms();
+        put(out, Strings::new(platforms.iter().map(ToString::to_string)))
+    })
+}
+
+/// The digests of the entries that are meant, in their order. Nested indexes are not looked into. Never blocks.
+///
+/// Errors: the first mistake in the matcher.
+///
+/// @param matcher  NULL: all entries
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_index_find(
+    index: *const parb_index,
+    matcher: *const parb_matcher,
+    out: *mut *mut parb_strings,
+) -> *mut parb_error {
+    call(|| {
+        let found = index.get("index")?.index.find(&matcher_of(matcher)?);
+        put(out, Strings::new(found.iter().map(|d| d.digest.as_str())))
+    })
+}
+
+/// Bytes of the index and of everything below it, each manifest and blob counted once. Blocks while it reads the
+/// manifests, the first time, and answers from memory afterwards.
+///
+/// Errors: those of reading them; PARB_LIMIT_EXCEEDED: it nests too deep, or names too much.
+///
+/// @param options  none are read
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_index_size(
+    index: *const parb_index,
+    options: *const parb_options,
+    ctx: *const parb_ctx,
+    out_size: *mut u64,
+) -> *mut parb_error {
+    call(|| {
+        wants(out_size, "out_size")?;
+        let index = &index.get("index")?.index;
+        put_plain(out_size, index.size(&options_of(options)?, &bounds(ctx)?).wait()?, "out_size")
+    })
+}
+
+/// parb_index_size that returns at once. After parb_op_finish the call itself answers from memory.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_index_size_start(
+    index: *const parb_index,
+    options: *const parb_options,
+    ctx: *const parb_ctx,
+    out: *mut *mut parb_op,
+) -> *mut parb_error {
+    call(|| {
+        let index = &index.get("index")?.index;
+        start(out, Ok(index.learn_size(&options_of(options)?, &bounds(ctx)?)))
+    })
 }
 
 /// The image with this digest, or the best one for this platform. Blocks on the network.

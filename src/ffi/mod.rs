@@ -44,6 +44,15 @@ mod layout;
 mod index_builder;
 
 mod mutate;
+mod parts;
+
+mod cache;
+
+mod memory;
+
+mod random;
+
+mod compare;
 
 mod keychain;
 

@@ -4,6 +4,7 @@ use crate::engine::{Engine, Task};
 use crate::error::{Code, Error, Result};
 use crate::ffi::archive::{ArchiveHandle, parb_archive};
 use crate::ffi::boundary::{Opaque, Pointer, bounds, call, free, get, put, wants};
+use crate::ffi::cache::parb_cache;
 use crate::ffi::config::{ConfigHandle, parb_config};
 use crate::ffi::context::parb_ctx;
 use crate::ffi::daemon::{DaemonHandle, parb_daemon};
@@ -19,6 +20,7 @@ use crate::ffi::report::{ReportHandle, parb_report};
 use crate::{Config, Context, Daemon, Descriptor, Image, Index, Layer, LayerWriter, Reader, Report};
 use crate::{Archive, Config, Context, Descriptor, Image, Index, Layer, LayerWriter, Reader, Report};
 use crate::{Config, Context, Descriptor, Image, Index, Layer, LayerWriter, Layout, Reader, Report};
+use crate::{Cache, Config, Context, Descriptor, Image, Index, Layer, LayerWriter, Reader, Report};
 use bytes::Bytes;
 use std::any::Any;
 use std::ffi::c_void;
@@ -181,6 +183,15 @@ pub unsafe extern "C" fn parb_op_finish(op: *mut parb_op) -> *mut parb_error {
 #[must_use]
 pub unsafe extern "C" fn parb_op_take_image(op: *mut parb_op, out: *mut *mut parb_image) -> *mut parb_error {
     call(|| take_into::<Image, _>(op, out, ImageHandle::new))
+}
+
+/// Takes a cache out of an operation. Errors: as for parb_op_finish.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_op_take_cache(op: *mut parb_op, out: *mut *mut parb_cache) -> *mut parb_error {
+    call(|| take_into::<Cache, _>(op, out, |cache| cache))
 }
 
 /// Takes an index out of an operation. Errors: as for parb_op_finish.

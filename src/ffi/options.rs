@@ -170,3 +170,36 @@ pub unsafe extern "C" fn parb_options_set_durable(options: *mut parb_options) {
         Ok(())
     })
 }
+
+/// Keep layers decompressed, too, so that they are decompressed once. Read by parb_cache_open.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_options_set_uncompressed(options: *mut parb_options) {
+    edit(options, |o| {
+        o.uncompressed = true;
+        Ok(())
+    })
+}
+
+/// Look only whether layers are there, and read none. Read by parb_image_examine, parb_index_examine.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_options_set_fast(options: *mut parb_options) {
+    edit(options, |o| {
+        o.fast = true;
+        Ok(())
+    })
+}
+
+/// Compare the files in layers that differ. Read by parb_image_compare, parb_index_compare, parb_layer_compare.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_options_set_files(options: *mut parb_options) {
+    edit(options, |o| {
+        o.files = true;
+        Ok(())
+    })
+}

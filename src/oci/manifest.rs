@@ -91,6 +91,13 @@ impl Manifest {
         Manifest { raw: json::to_bytes(&doc), media_type, doc: Arc::new(doc) }
     }
 
+    /// The manifest of these parts, of OCI's or Docker's type.
+    pub fn of(oci: bool, config: Descriptor, layers: Vec<Descriptor>) -> Manifest {
+        let mut doc = (*Manifest::empty(oci).doc).clone();
+        (doc.config, doc.layers) = (config, Some(layers));
+        Manifest { raw: json::to_bytes(&doc), media_type: doc.media_type.clone(), doc: Arc::new(doc) }
+    }
+
     /// The exact bytes.
     pub fn raw(&self) -> &Bytes {
         &self.raw

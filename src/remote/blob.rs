@@ -46,6 +46,19 @@ impl Source for Remote {
         }
         .boxed()
     }
+    fn has<'a>(&'a self, ctx: &'a Context, blob: &'a Descriptor) -> BoxFuture<'a, Result<bool>> {
+        async move {
+            let path = format!("blobs/{}", blob.digest);
+            let call = Call::new(Method::HEAD, &self.repository, &path);
+            let answer = self.client.transport().call(ctx, &mut self.client.budget(), &call).await?;
+            match answer.status() {
+                StatusCode::OK => Ok(true),
+                StatusCode::NOT_FOUND => Ok(false),
+                _ => Err(answer.into_error().await),
+            }
+        }
+        .boxed()
+    }
     fn repository(&self) -> Option<(&Client, &Repository)> {
         Some((&self.client, &self.repository))
     }

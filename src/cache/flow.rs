@@ -1,0 +1,357 @@
+//! Blobs on their way out of the cache, and into it while somebody reads them.
+
+use super::store::{Found, Temp};
+use super::{Cache, Core};
+use crate::context::{Context, Event};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::image::Image;
+use crate::index::Children;
+use crate::name::{Reference, Repository};
+use crate::oci::{Descriptor, Manifest};
+use crate::pool::Job;
+use crate::remote::Client;
+use crate::source::{BlobWriter, Place, Sink, Source};
+use crate::stream::{BLOCK, BlobOut, Chunks, Hashing, read_file};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Writes that may be under way for one blob.
+const WRITES: usize = 2;
+
+/// A source that is asked only for what the cache lacks.
+pub(super) struct Cached {
+    pub cache: Cache,
+    pub origin: Arc<dyn Source>,
+}
+
+impl Source for Cached {
+    fn open<'a>(&'a self, ctx: &'a Context, blob: &'a Descriptor, offset: u64) -> BoxFuture<'a, Result<Chunks>> {
+        async move {
+            let core = &self.cache.0;
+            if let Some(hit) = core.hit(&blob.digest, Some(blob.size)).await? {
+                return Ok(core.told(hit, ctx, &blob.digest, offset));
+            }
+            let chunks = self.origin.open(ctx, blob, offset).await?;
+            let whole = offset == 0 && blob.size <= core.store.max_bytes();
+            Ok(if whole { fill(core, chunks, &blob.digest, Some(blob.size)) } else { chunks })
+        }
+        .boxed()
+    }
+    fn has<'a>(&'a self, ctx: &'a Context, blob: &'a Descriptor) -> BoxFuture<'a, Result<bool>> {
+        async move {
+            let (core, digest, size) = (self.cache.0.clone(), blob.digest.clone(), blob.size);
+            let look = move || matches!(core.store.find(&digest, Some(size)), Ok(Found::Here(..)));
+            if self.cache.0.place.engine.pool().run(look).await? {
+                return Ok(true);
+            }
+            self.origin.has(ctx, blob).await
+        }
+        .boxed()
+    }
+    fn keeps_plain(&self) -> bool {
+        self.cache.0.uncompressed || self.origin.keeps_plain()
+    }
+    fn open_plain<'a>(
+        &'a self,
+        ctx: &'a Context,
+        blob: &'a Descriptor,
+        diff_id: &'a Digest,
+    ) -> BoxFuture<'a, Result<Option<Chunks>>> {
+        async move {
+            // A layer that is not compressed is its own tar, and has its place under the same name already.
+            if self.cache.0.uncompressed
+                && *diff_id != blob.digest
+                && let Some(hit) = self.cache.0.hit(diff_id, None).await?
+            {
+                return Ok(Some(self.cache.0.told(hit, ctx, diff_id, 0)));
+            }
+            self.origin.open_plain(ctx, blob, diff_id).await
+        }
+        .boxed()
+    }
+    fn keep_plain(&self, chunks: Chunks, diff_id: &Digest) -> Chunks {
+        let chunks = self.origin.keep_plain(chunks, diff_id);
+        match self.cache.0.uncompressed {
+            true => fill(&self.cache.0, chunks, diff_id, None),
+            false => chunks,
+        }
+    }
+    fn repository(&self) -> Option<(&Client, &Repository)> {
+        self.origin.repository() // what a registry has, it has whether or not it was read through a cache
+    }
+}
+
+/// The manifests of an index, kept like blobs.
+pub(super) struct CachedChildren {
+    pub cache: Cache,
+    pub inner: Arc<dyn Children>,
+}
+
+impl Children for CachedChildren {
+    fn manifest<'a>(&'a self, ctx: &'a Context, child: &'a Descriptor) -> BoxFuture<'a, Result<Bytes>> {
+        async move {
+            let core = &self.cache.0;
+            if child.size <= crate::oci::DEFAULT_MAX_MANIFEST
+                && let Some(hit) = core.hit(&child.digest, Some(child.size)).await?
+            {
+                return core.told(hit, ctx, &child.digest, 0).collect(child.size as usize).await;
+            }
+            let raw = self.inner.manifest(ctx, child).await?;
+            let passing = Chunks::from_bytes(raw.clone());
+            fill(core, passing, &child.digest, Some(raw.len() as u64)).collect(raw.len()).await
+        }
+        .boxed()
+    }
+    fn image(&self, descriptor: Descriptor, manifest: Manifest) -> Image {
+        self.cache.around(&self.inner.image(descriptor, manifest))
+    }
+    fn nested(&self, child: &Descriptor) -> Option<Arc<dyn Children>> {
+        let inner = self.inner.nested(child)?;
+        Some(Arc::new(CachedChildren { cache: self.cache.clone(), inner }))
+    }
+}
+
+/// A blob of the cache, whose content was right a moment ago. Evicted, it can be read to its end all the same.
+pub(super) struct Hit {
+    file: Arc<File>,
+    size: u64,
+}
+
+impl Core {
+    /// The blob, if its content is what its name says. Trouble with the cache is no trouble for who reads.
+    async fn hit(self: &Arc<Core>, digest: &Digest, size: Option<u64>) -> Result<Option<Hit>> {
+        let (core, name) = (self.clone(), digest.clone());
+        let counter = match self.place.engine.pool().run(move || core.store.find(&name, size)).await? {
+            Ok(Found::Here(file, len)) => {
+                let hit = Hit { file: Arc::new(file), size: len };
+                if self.is_right(&hit, digest).await {
+                    self.counters.hits.fetch_add(1, Relaxed);
+                    return Ok(Some(hit));
+                }
+                let (core, name) = (self.clone(), digest.clone());
+                self.place.engine.pool().run(move || core.store.discard(&name, &hit.file)).await?;
+                &self.counters.corrupt
+            }
+            Ok(Found::Wrong) => &self.counters.corrupt,
+            Ok(Found::Missing) => &self.counters.misses,
+            Err(_) => &self.counters.failed,
+        };
+        counter.fetch_add(1, Relaxed);
+        Ok(None)
+    }
+
+    pub(super) async fn is_right(&self, hit: &Hit, digest: &Digest) -> bool {
+        let mut hashing = Hashing::new(&self.place.engine, &self.place.stats, digest.algorithm().hasher());
+        let mut chunks = self.read(hit, 0);
+        let read = async {
+            while let Some(chunk) = chunks.next().await? {
+                hashing.push(chunk).await?;
+            }
+            hashing.finish().await
+        };
+        read.await.is_ok_and(|found| found == *digest)
+    }
+
+    pub(super) fn hit_of(file: File, size: u64) -> Hit {
+        Hit { file: Arc::new(file), size }
+    }
+
+    fn read(&self, hit: &Hit, offset: u64) -> Chunks {
+        let left = hit.size.saturating_sub(offset);
+        read_file(&self.place.engine, hit.file.clone(), self.store.root().to_string_lossy(), offset, left)
+    }
+
+    /// The blob's bytes, which `ctx` is told of as of a download.
+    fn told(&self, hit: Hit, ctx: &Context, digest: &Digest, offset: u64) -> Chunks {
+        let total = Some(hit.size);
+        let subject = digest.to_string();
+        ctx.emit(&Event { kind: "cache", subject, done: hit.size, total, message: String::new() });
+        let ctx = ctx.clone();
+        self.read(&hit, offset).inspect(move |chunk| ctx.count_bytes(chunk.len() as u64))
+    }
+}
+
+/// The same chunks; they are kept under their digest once all of them have passed and were right.
+fn fill(core: &Arc<Core>, chunks: Chunks, digest: &Digest, size: Option<u64>) -> Chunks {
+    let filling = Filling { core: core.clone(), digest: digest.clone(), size, seen: 0, state: State::New };
+    Chunks::unfold((chunks, filling), |(mut chunks, mut filling)| async move {
+        let chunk = chunks.next().await?;
+        match &chunk {
+            Some(chunk) => filling.pass(chunk).await,
+            None => filling.end().await,
+        }
+        Ok(chunk.map(|chunk| (chunk, (chunks, filling))))
+    })
+}
+
+struct Filling {
+    core: Arc<Core>,
+    digest: Digest,
+    size: Option<u64>,
+    seen: u64,
+    state: State,
+}
+
+enum State {
+    New,
+    Writing(Writing, Hashing),
+    /// It is kept, or will not be.
+    Over,
+}
+
+impl Filling {
+    /// What goes wrong here ends the filling, and not the reading.
+    async fn pass(&mut self, chunk: &Bytes) {
+        self.seen = self.seen.saturating_add(chunk.len() as u64);
+        if self.seen > self.size.unwrap_or(u64::MAX).min(self.core.store.max_bytes()) {
+            self.state = State::Over;
+        }
+        if let Err(_failure) = self.write(chunk).await {
+            self.core.counters.failed.fetch_add(1, Relaxed);
+            self.state = State::Over;
+        }
+        // The reader may ask for no more than the size it knows.
+        if self.size == Some(self.seen) {
+            self.end().await;
+        }
+    }
+
+    async fn write(&mut self, chunk: &Bytes) -> Result<()> {
+        if matches!(self.state, State::New) {
+            let hasher = self.digest.algorithm().hasher();
+            let place = &self.core.place;
+            let hashing = Hashing::new(&place.engine, &place.stats, hasher);
+            self.state = State::Writing(Writing::begin(&self.core).await?, hashing);
+        }
+        if let State::Writing(writing, hashing) = &mut self.state {
+            hashing.push(chunk.clone()).await?;
+            writing.put(chunk.clone()).await?;
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self) {
+        if self.seen == 0 && matches!(self.state, State::New) && self.write(&Bytes::new()).await.is_err() {
+            self.state = State::Over;
+        }
+        let State::Writing(writing, hashing) = std::mem::replace(&mut self.state, State::Over) else { return };
+        let kept = async {
+            let right = self.size.is_none_or(|size| size == self.seen) && hashing.finish().await? == self.digest;
+            if right { writing.commit(&self.digest).await.map(drop) } else { Ok(()) }
+        };
+        if kept.await.is_err() {
+            self.core.counters.failed.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// A file of the cache that is being written.
+struct Writing {
+    core: Arc<Core>,
+    temp: Option<Temp>,
+    at: u64,
+    writes: VecDeque<Job<std::io::Result<()>>>,
+}
+
+impl Writing {
+    async fn begin(core: &Arc<Core>) -> Result<Writing> {
+        let here = core.clone();
+        let temp = core.place.engine.pool().run(move || here.store.temp()).await??;
+        Ok(Writing { core: core.clone(), temp: Some(temp), at: 0, writes: VecDeque::new() })
+    }
+
+    async fn put(&mut self, mut chunk: Bytes) -> Result<()> {
+        while let Some(temp) = self.temp.as_ref().filter(|_| !chunk.is_empty()) {
+            let file = temp.file.clone();
+            if self.writes.len() >= WRITES {
+                self.settle().await?;
+            }
+            let part = chunk.split_to(chunk.len().min(4 * BLOCK));
+            let (at, len) = (self.at, part.len() as u64);
+            let write = move || std::os::unix::fs::FileExt::write_all_at(&*file, &part, at);
+            self.writes.push_back(self.core.place.engine.pool().start(write)?);
+            self.at += len;
+        }
+        Ok(())
+    }
+
+    /// Waits for the oldest write.
+    async fn settle(&mut self) -> Result<()> {
+        if let Some(job) = self.writes.front_mut() {
+            let result = job.await;
+            self.writes.pop_front();
+            result?.map_err(|e| Error::io("writing", self.core.store.root().join("tmp").display(), &e))?;
+        }
+        Ok(())
+    }
+
+    /// Gives the file its name; it can be read whether or not there was room for it.
+    async fn commit(mut self, digest: &Digest) -> Result<Option<Hit>> {
+        while !self.writes.is_empty() {
+            self.settle().await?;
+        }
+        let Some(temp) = self.temp.take() else { return Ok(None) };
+        let hit = Hit { file: temp.file.clone(), size: self.at };
+        let (core, name) = (self.core.clone(), digest.clone());
+        if self.core.place.engine.pool().run(move || core.store.commit(temp, &name)).await?? {
+            self.core.counters.stored.fetch_add(1, Relaxed);
+        }
+        Ok(Some(hit))
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        if let Some(temp) = self.temp.take() {
+            let _ = self.core.place.engine.pool().start(move || drop(temp)); // a large file takes its time to go
+        }
+    }
+}
+
+/// The cache as a place for new layers.
+pub(super) struct CacheSink(pub Cache);
+
+impl Sink for CacheSink {
+    fn begin<'a>(&'a self, _: &'a Context, _: &'a Place) -> BoxFuture<'a, Result<Box<dyn BlobWriter>>> {
+        async move { Ok(Box::new(Writing::begin(&self.0.0).await?) as Box<dyn BlobWriter>) }.boxed()
+    }
+    fn repository(&self) -> Option<(&Client, &Reference)> {
+        None
+    }
+}
+
+impl BlobOut for Writing {
+    fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<()>> {
+        self.put(chunk).boxed()
+    }
+}
+
+impl BlobWriter for Writing {
+    fn commit(self: Box<Self>, blob: Descriptor) -> BoxFuture<'static, Result<Arc<dyn Source>>> {
+        async move {
+            let core = self.core.clone();
+            let hit = Writing::commit(*self, &blob.digest).await?;
+            let hit = hit.ok_or_else(|| Error::new(crate::error::Code::InvalidState, "the blob was written before"))?;
+            Ok(Arc::new(Written { core, hit }) as Arc<dyn Source>)
+        }
+        .boxed()
+    }
+}
+
+/// A layer that was written into the cache: it outlives its eviction.
+struct Written {
+    core: Arc<Core>,
+    hit: Hit,
+}
+
+impl Source for Written {
+    fn open<'a>(&'a self, _: &'a Context, _: &'a Descriptor, offset: u64) -> BoxFuture<'a, Result<Chunks>> {
+        futures_util::future::ready(Ok(self.core.read(&self.hit, offset))).boxed()
+    }
+}

@@ -1,0 +1,304 @@
+//! The cache's directory. Everything here is a short job for the pool.
+//!
+//! A file in `tmp` is locked (flock) for as long as its writer lives, however that ends; one that is not locked is
+//! left over. `lock` is held while a file gets its name or is evicted, and has the sum of all sizes in it: it is
+//! raised before a file appears, so that a process that is killed in between leaves it too high, never too low, and
+//! the next eviction counts anew.
+
+use crate::digest::Digest;
+use crate::error::{Code, Error, Result};
+use std::fs::{DirBuilder, File, FileTimes, TryLockError};
+use std::io::{ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How long a job waits for another process to name or evict a file.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// An eviction makes so much room at once, in percent, that the next one is not due with the next blob.
+const KEEP_PERCENT: u64 = 90;
+
+pub(super) struct Store {
+    root: PathBuf,
+    max_bytes: u64,
+    next: AtomicU64,
+    pub evicted: AtomicU64,
+}
+
+/// A file of the cache.
+pub(super) struct Entry {
+    pub path: PathBuf,
+    /// `None`: it is not named as a blob is.
+    pub digest: Option<Digest>,
+    pub size: u64,
+    used: SystemTime,
+}
+
+/// A file that has no name as a blob yet. Dropped, it is gone.
+pub(super) struct Temp {
+    path: Option<PathBuf>,
+    pub file: Arc<File>,
+}
+
+impl Store {
+    /// Makes the directory where it is missing, removes what writers that are gone have left, and counts.
+    pub fn open(root: &Path, max_bytes: u64) -> Result<Store> {
+        for dir in ["", "blobs", "blobs/sha256", "blobs/sha512", "tmp"] {
+            let path = root.join(dir);
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+            made.map_err(|e| Error::io("making", path.display(), &e))?;
+        }
+        let root = root.canonicalize().map_err(|e| Error::io("opening", root.display(), &e))?;
+        let store = Store { root, max_bytes, next: AtomicU64::new(0), evicted: AtomicU64::new(0) };
+        store.sweep()?;
+        store.locked(|store, ledger| {
+            ledger.total = store.evict_to(max_bytes)?;
+            Ok(())
+        })?;
+        Ok(store)
+    }
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("blobs").join(digest.algorithm().name()).join(digest.hex())
+    }
+
+    /// The blob's file and its length; it counts as used now. One of another length than `size` is removed.
+    pub fn find(&self, digest: &Digest, size: Option<u64>) -> Result<Found> {
+        let path = self.path(digest);
+        let file = match File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Found::Missing),
+            Err(e) => return Err(Error::io("opening", path.display(), &e)),
+        };
+        let meta = file.metadata().map_err(|e| Error::io("reading", path.display(), &e))?;
+        if !meta.is_file() || size.is_some_and(|size| meta.len() != size) {
+            self.discard(digest, &file);
+            return Ok(Found::Wrong);
+        }
+        let now = SystemTime::now();
+        let _ = file.set_times(FileTimes::new().set_accessed(now).set_modified(now)); // a file that seems older is evicted earlier
+        Ok(Found::Here(file, meta.len()))
+    }
+
+    /// Removes the blob if it still is this very file.
+    pub fn discard(&self, digest: &Digest, file: &File) {
+        let path = self.path(digest);
+        let same = |a: std::fs::Metadata, b: std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+        if let (Ok(a), Ok(b)) = (file.metadata(), std::fs::symlink_metadata(&path))
+            && same(a, b)
+        {
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+
+    /// Removes the blob, and says whether it was there.
+    pub fn remove(&self, digest: &Digest) -> Result<bool> {
+        self.locked(|store, ledger| {
+            let path = store.path(digest);
+            let size = std::fs::symlink_metadata(&path).map_or(0, |m| m.len());
+            let removed = removed(&path)?;
+            ledger.total = ledger.total.saturating_sub(if removed { size } else { 0 });
+            Ok(removed)
+        })
+    }
+
+    /// Removes every blob.
+    pub fn clear(&self) -> Result<()> {
+        self.sweep()?;
+        self.locked(|store, ledger| {
+            for entry in store.entries()? {
+                removed(&entry.path)?;
+            }
+            ledger.total = 0;
+            Ok(())
+        })
+    }
+
+    /// A new file, locked.
+    pub fn temp(&self) -> Result<Temp> {
+        loop {
+            let n = self.next.fetch_add(1, Relaxed);
+            let path = self.root.join("tmp").join(format!("{}-{n}", std::process::id()));
+            let failed = |e: &std::io::Error| Error::io("making", path.display(), e);
+            let file = match File::options().read(true).write(true).create_new(true).mode(0o600).open(&path) {
+                Ok(file) => file,
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => continue, // of a process in another namespace
+                Err(e) => return Err(failed(&e)),
+            };
+            let temp = Temp { path: Some(path.clone()), file: Arc::new(file) };
+            temp.file.lock().map_err(|e| failed(&e))?; // at most for as long as a sweeper looks at it
+            if temp.file.metadata().map_err(|e| failed(&e))?.nlink() > 0 {
+                return Ok(temp);
+            }
+            // Swept between its making and its lock.
+        }
+    }
+
+    /// Gives a complete file its name, and evicts what has not been used for longest where there is no room. One that
+    /// is larger than the whole cache is not kept.
+    pub fn commit(&self, mut temp: Temp, digest: &Digest) -> Result<bool> {
+        let (Some(from), to) = (temp.path.clone(), self.path(digest)) else { return Ok(false) };
+        let size = temp.file.metadata().map_err(|e| Error::io("reading", from.display(), &e))?.len();
+        if size > self.max_bytes {
+            return Ok(false);
+        }
+        self.locked(|store, ledger| {
+            let old = std::fs::symlink_metadata(&to).map_or(0, |m| m.len());
+            if ledger.total.saturating_sub(old).saturating_add(size) > store.max_bytes {
+                let most = (store.max_bytes / 100).saturating_mul(KEEP_PERCENT).saturating_sub(size);
+                ledger.total = store.evict_to(most)?;
+            }
+            ledger.total = ledger.total.saturating_add(size);
+            ledger.write()?;
+            std::fs::rename(&from, &to).map_err(|e| Error::io("storing", to.display(), &e))?;
+            temp.path = None;
+            ledger.total = ledger.total.saturating_sub(old);
+            Ok(true)
+        })
+    }
+
+    /// Removes the files of writers that are gone.
+    pub fn sweep(&self) -> Result<()> {
+        for path in self.leftovers()? {
+            let Ok(file) = File::open(&path) else { continue }; // gone meanwhile
+            if file.try_lock().is_ok() {
+                removed(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The files in `tmp` whose writers are gone.
+    pub fn leftovers(&self) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        each_file(&self.root.join("tmp"), &mut |path, _| {
+            let left = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+            found.extend(left.then_some(path));
+        })?;
+        Ok(found)
+    }
+
+    /// Every file under `blobs`.
+    pub fn entries(&self) -> Result<Vec<Entry>> {
+        let mut found = Vec::new();
+        for algorithm in ["sha256", "sha512"] {
+            each_file(&self.root.join("blobs").join(algorithm), &mut |path, meta| {
+                let hex = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+                let digest = format!("{algorithm}:{hex}").parse().ok();
+                let used = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                found.push(Entry { digest, size: meta.len(), used, path });
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// What `lock` says that all files have together.
+    pub fn size(&self) -> u64 {
+        std::fs::read_to_string(self.root.join("lock")).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    }
+
+    /// Removes the files that have not been used for longest until the rest is no more than `most`, and gives the rest.
+    fn evict_to(&self, most: u64) -> Result<u64> {
+        let mut entries = self.entries()?;
+        let mut total = entries.iter().fold(0u64, |sum, e| sum.saturating_add(e.size));
+        entries.sort_by_key(|e| e.used);
+        for entry in entries {
+            if total <= most {
+                break;
+            }
+            if removed(&entry.path)? {
+                self.evicted.fetch_add(1, Relaxed);
+            }
+            total -= entry.size;
+        }
+        Ok(total)
+    }
+
+    /// Runs `f` while no other process names or evicts files.
+    fn locked<R>(&self, f: impl FnOnce(&Store, &mut Ledger) -> Result<R>) -> Result<R> {
+        let path = self.root.join("lock");
+        let failed = |e: &std::io::Error| Error::io("locking", path.display(), e);
+        let options = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let mut file = options.map_err(|e| failed(&e))?;
+        let until = Instant::now() + LOCK_WAIT;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let why = "another process has held the lock of the cache for too long";
+                    return Err(Error::new(Code::TimedOut, why).subject(path.display()));
+                }
+                Err(TryLockError::Error(e)) => return Err(failed(&e)),
+            }
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(|e| failed(&e))?;
+        let total = text.trim().parse().unwrap_or(u64::MAX); // no number: the next blob has all of it counted
+        let mut ledger = Ledger { file, path: path.clone(), total };
+        let result = f(self, &mut ledger);
+        ledger.write()?;
+        result
+    }
+}
+
+/// What a look for a blob gives.
+pub(super) enum Found {
+    Here(File, u64),
+    Missing,
+    /// It was not what its name says, and is gone.
+    Wrong,
+}
+
+struct Ledger {
+    file: File,
+    path: PathBuf,
+    total: u64,
+}
+
+impl Ledger {
+    fn write(&mut self) -> Result<()> {
+        let text = format!("{:<20}\n", self.total); // always as long, so that it is never cut to another number
+        self.file
+            .rewind()
+            .and_then(|()| self.file.write_all(text.as_bytes()))
+            .map_err(|e| Error::io("writing", self.path.display(), &e))
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Removes a file, and says whether it was there.
+fn removed(path: &Path) -> Result<bool> {
+    match std::fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(Error::io("removing", path.display(), &e)),
+    }
+}
+
+fn each_file(dir: &Path, each: &mut dyn FnMut(PathBuf, std::fs::Metadata)) -> Result<()> {
+    let failed = |e: std::io::Error| Error::io("listing", dir.display(), &e);
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if let Ok(meta) = entry.metadata() {
+            each(entry.path(), meta); // otherwise gone meanwhile
+        }
+    }
+    Ok(())
+}
