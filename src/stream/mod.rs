@@ -11,7 +11,7 @@
 //! * `inflate`: [`decompressed`] streams;
 //! * `encode`: a tar becomes a layer's blob, in one pass;
 //! * `file`, `spool`: local files as streams, and the temporary file without a name;
-//! * `tar`: tars of directories and of single entries;
+//! * `tar`: tars of directories and of single entries, and the reading of tars that stream by;
 //! * `stats`: what was done, in numbers.
 
 mod body;
@@ -35,6 +35,8 @@ pub(crate) use inflate::{Limits, decompressed};
 pub(crate) use spool::{Spool, SpoolBlob};
 pub(crate) use stats::Stats;
 pub(crate) use tar::{DirTar, TarEntries};
+pub(crate) use tar::{END as TAR_END, filling as tar_filling};
+pub(crate) use tar::{Kind, TarEntry, TarStream, Timestamp};
 
 /// What one job handles: large enough that starting it costs nothing, small enough that nobody waits for it. It is
 /// also the block of the parallel gzip writer, so that changing it changes the digests of new layers.

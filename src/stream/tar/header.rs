@@ -1,9 +1,9 @@
 //! The headers of a tar: recognised, and written.
 
-use super::{BLOCK, END};
+use super::BLOCK;
+use super::write::filling;
 use crate::error::{Result, malformed};
 use ::tar::{EntryType, Header};
-use bytes::Bytes;
 
 /// An error unless a stream that begins so can be a tar: a header with a good checksum, the zeros of an empty tar, or
 /// nothing at all. `head` has 512 bytes, or all that there is.
@@ -16,12 +16,17 @@ pub(crate) fn check_head(head: &[u8]) -> Result<()> {
     if header.iter().all(|b| *b == 0) {
         return Ok(());
     }
-    let Ok(said) = Header::from_byte_slice(header).cksum() else { return no() };
+    if checksum_is_good(header) { Ok(()) } else { no() }
+}
+
+/// Whether a block of 512 bytes is a header by its checksum.
+pub(super) fn checksum_is_good(header: &[u8]) -> bool {
+    let Ok(said) = Header::from_byte_slice(header).cksum() else { return false };
     let field = 148..156; // counts as spaces
     let bytes = || header.iter().enumerate().map(|(i, b)| if field.contains(&i) { b' ' } else { *b });
     let sum: u32 = bytes().map(u32::from).sum();
     let signed: i32 = bytes().map(|b| i32::from(b as i8)).sum(); // as old tars did it
-    if said == sum || i64::from(said) == i64::from(signed) { Ok(()) } else { no() }
+    said == sum || i64::from(said) == i64::from(signed)
 }
 
 /// What a header says besides names and time.
@@ -74,17 +79,12 @@ fn put(out: &mut Vec<u8>, kind: EntryType, field: &mut [u8; 100], text: &[u8]) {
     out.extend_from_slice(&entry.header(b"././@LongLink", &[], 0));
     out.extend_from_slice(text);
     out.push(0);
-    out.extend_from_slice(&padding(size));
-}
-
-/// What fills the last block of so many bytes.
-pub(super) fn padding(size: u64) -> Bytes {
-    let over = (size % BLOCK as u64) as usize;
-    Bytes::from_static(&END[..(BLOCK - over) % BLOCK])
+    out.extend_from_slice(&filling(size));
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::END;
     use super::*;
     use crate::error::Code;
 

@@ -1,4 +1,5 @@
-//! Tars that are written: of a directory, of single entries, and of both.
+//! Tars that are written, of a directory, of single entries, and of both; and tars that are read as they stream by
+//! ([`TarStream`]), whose entries can be written anew ([`TarEntry::encode`]).
 //!
 //! The same tree gives the same bytes. Entries are sorted by the bytes of their names, directory by directory, each
 //! directory (`dir/`) before what is in it (`dir/file`), without a leading `./` and without an entry for the root, as
@@ -7,14 +8,20 @@
 //! tar can hold, and extended attributes. Names over 100 bytes become GNU long names, which everything reads.
 
 mod header;
+mod read;
+#[cfg(test)]
+mod read_tests;
+mod write;
 
 pub(crate) use header::check_head;
+pub(crate) use read::{Kind, TarEntry, TarStream, Timestamp};
+pub(crate) use write::{END, filling};
 
 use crate::digest::shown;
 use crate::error::{Code, Error, Result, invalid};
 use ::tar::EntryType;
 use bytes::{Buf, Bytes};
-use header::{Entry, padding};
+use header::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -24,8 +31,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const BLOCK: usize = 512;
-/// Two blocks of zeros end a tar.
-const END: &[u8] = &[0; 2 * BLOCK];
 const WHITEOUT: &str = ".wh.";
 
 /// The tar of a directory.
@@ -190,7 +195,7 @@ impl TarReader {
                 if n > 0 {
                     return Ok(n);
                 }
-                self.ready.push_back(padding(data.size));
+                self.ready.push_back(filling(data.size));
                 self.data = None;
             } else if self.ended {
                 break;
@@ -215,7 +220,7 @@ impl TarReader {
         match item {
             Item::Bytes { name, mode, data } => {
                 let entry = Entry { kind: EntryType::Regular, mode, size: data.len() as u64, ..Entry::default() };
-                let padding = padding(data.len() as u64);
+                let padding = filling(data.len() as u64);
                 self.ready.extend([entry.header(&name, &[], self.mtime).into(), data, padding]);
             }
             Item::Symlink { name, target } => {
