@@ -54,7 +54,7 @@ pub use digest::{Algorithm, Digest};
 pub use engine::Task;
 pub use error::{Code, Error, Result};
 pub use image::Image;
-pub use index::Index;
+pub use index::{Child, Index};
 pub use layer::Layer;
 pub use matcher::Matcher;
 pub use name::{Reference, Repository};
