@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::future::Future;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,6 +19,15 @@ use std::sync::Arc;
 pub(crate) trait Source: Send + Sync {
     /// The blob's bytes from `offset` on.
     fn open<'a>(&'a self, ctx: &'a Context, blob: &'a Descriptor, offset: u64) -> BoxFuture<'a, Result<Chunks>>;
+    /// The blob's bytes in a range that lies within it. What can, fetches no more than these.
+    fn open_range<'a>(
+        &'a self,
+        ctx: &'a Context,
+        blob: &'a Descriptor,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Chunks>> {
+        async move { Ok(self.open(ctx, blob, range.start).await?.take(range.end - range.start)) }.boxed()
+    }
     /// The repository that holds its blobs, where it is one: a push there has nothing to send.
     fn repository(&self) -> Option<(&Client, &Repository)> {
         None

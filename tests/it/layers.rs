@@ -24,7 +24,7 @@ const ORDER: &[&[&str]] = &[
     // client is one of them.
     &[
         "source", "sink", "reader", "layer", "image", "index", "options", "validate", "writer", "builder", "remote",
-        "transfer", "content",
+        "transfer", "content", "lazy",
     ],
     &["ffi"],
     &["cli"],

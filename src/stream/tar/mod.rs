@@ -13,7 +13,7 @@ mod read;
 mod read_tests;
 mod write;
 
-pub(crate) use header::check_head;
+pub(crate) use header::{check_head, file_header};
 pub(crate) use read::{Kind, TarEntry, TarStream, Timestamp};
 pub(crate) use write::{END, filling};
 
