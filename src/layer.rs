@@ -8,7 +8,7 @@ use crate::image::ConfigHolder;
 use crate::oci::Descriptor;
 use crate::reader::Reader;
 use crate::source::{Home, Source};
-use crate::stream::{Chunks, Limits, decompressed, verified, verified_from};
+use crate::stream::{Chunks, Limits, Toc, decompressed, verified, verified_from};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
@@ -19,6 +19,8 @@ pub struct Layer(Arc<Inner>);
 struct Inner {
     descriptor: Descriptor,
     diff_id: OnceCell<Digest>,
+    /// The table of contents, once it was asked for.
+    toc: OnceCell<Option<Arc<Toc>>>,
     /// The image's config, and which of its diff ids is this layer's.
     claimed_by: Option<(Arc<ConfigHolder>, usize)>,
     source: Arc<dyn Source>,
@@ -29,7 +31,7 @@ impl Layer {
     /// A layer whose bytes were just written and hashed.
     pub(crate) fn written(descriptor: Descriptor, diff_id: Digest, source: Arc<dyn Source>, home: Home) -> Layer {
         let diff_id = OnceCell::new_with(Some(diff_id));
-        Layer(Arc::new(Inner { descriptor, diff_id, claimed_by: None, source, home }))
+        Layer(Arc::new(Inner { descriptor, diff_id, toc: OnceCell::new(), claimed_by: None, source, home }))
     }
     /// A layer that a manifest names.
     pub(crate) fn named(
@@ -38,7 +40,7 @@ impl Layer {
         source: Arc<dyn Source>,
         home: Home,
     ) -> Layer {
-        Layer(Arc::new(Inner { descriptor, diff_id: OnceCell::new(), claimed_by, source, home }))
+        Layer(Arc::new(Inner { descriptor, diff_id: OnceCell::new(), toc: OnceCell::new(), claimed_by, source, home }))
     }
     /// The same bytes as they are named in another manifest.
     pub(crate) fn with_descriptor(
@@ -48,14 +50,14 @@ impl Layer {
     ) -> Layer {
         let diff_id = OnceCell::new_with(self.0.diff_id.get().cloned());
         let (source, home) = (self.0.source.clone(), self.0.home.clone());
-        Layer(Arc::new(Inner { descriptor, diff_id, claimed_by, source, home }))
+        Layer(Arc::new(Inner { descriptor, diff_id, toc: OnceCell::new(), claimed_by, source, home }))
     }
 
     /// The same layer, read from elsewhere.
     pub(crate) fn with_source(&self, source: Arc<dyn Source>) -> Layer {
         let diff_id = OnceCell::new_with(self.0.diff_id.get().cloned());
         let (descriptor, claimed_by) = (self.0.descriptor.clone(), self.0.claimed_by.clone());
-        Layer(Arc::new(Inner { descriptor, diff_id, claimed_by, source, home: self.0.home.clone() }))
+        Layer(Arc::new(Inner { descriptor, diff_id, toc: OnceCell::new(), claimed_by, source, home: self.0.home.clone() }))
     }
 
     /// Media type, digest, size: what stands in a manifest.
@@ -68,6 +70,9 @@ impl Layer {
     }
     pub(crate) fn home(&self) -> &Home {
         &self.0.home
+    }
+    pub(crate) fn toc_cell(&self) -> &OnceCell<Option<Arc<Toc>>> {
+        &self.0.toc
     }
 
     /// The digest of the uncompressed tar: from the image's config, else by reading the layer once. Remembered.

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::future::Future;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -46,6 +47,15 @@ pub(crate) trait Source: Send + Sync {
     /// The same chunks, kept as the tar with this digest while they pass, if that is what they are.
     fn keep_plain(&self, chunks: Chunks, _: &Digest) -> Chunks {
         chunks
+    }
+    /// The blob's bytes in a range that lies within it. What can, fetches no more than these.
+    fn open_range<'a>(
+        &'a self,
+        ctx: &'a Context,
+        blob: &'a Descriptor,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Chunks>> {
+        async move { Ok(self.open(ctx, blob, range.start).await?.take(range.end - range.start)) }.boxed()
     }
     /// The repository that holds its blobs, where it is one: a push there has nothing to send.
     fn repository(&self) -> Option<(&Client, &Repository)> {

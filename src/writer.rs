@@ -12,6 +12,7 @@ use crate::options::Options;
 use crate::sink::{SinkHandle, Tee};
 use crate::source::{BlobWriter, Home, Place};
 use crate::stream::{Chunks, Compression, DirTar, Encoded, Input, Sender, TarEntries, channel, encode};
+use crate::stream::{ESTARGZ_DIGEST, ESTARGZ_SIZE};
 use crate::transport::Budget;
 use bytes::Bytes;
 use std::io::Read;
@@ -332,7 +333,7 @@ async fn fill(
         told = n;
         ctx.emit(&Event { kind: "compress", subject: "layer".into(), done: n, total: None, message: String::new() });
     };
-    let made = encode(&place.engine, &place.stats, input, compression, &mut *out, progress).await?;
+    let made = encode(&place.engine, &place.stats, &place.spool_dir, input, compression, &mut *out, progress).await?;
     let (subject, total) = (made.digest.to_string(), Some(made.uncompressed_size));
     ctx.emit(&Event { kind: "compress", subject, done: made.uncompressed_size, total, message: String::new() });
     let descriptor = descriptor_of(&made);
@@ -343,10 +344,15 @@ async fn fill(
 fn descriptor_of(made: &Encoded) -> Descriptor {
     let media_type = match made.compression {
         Compression::None => MediaType::OCI_LAYER,
-        Compression::Gzip => MediaType::OCI_LAYER_GZIP,
+        Compression::Gzip | Compression::Estargz => MediaType::OCI_LAYER_GZIP,
         Compression::Zstd => MediaType::OCI_LAYER_ZSTD,
     };
-    Descriptor::new(media_type, made.digest.clone(), made.size)
+    let mut descriptor = Descriptor::new(media_type, made.digest.clone(), made.size);
+    if let Some(toc) = &made.toc {
+        descriptor.annotations.insert(ESTARGZ_DIGEST.into(), toc.to_string());
+        descriptor.annotations.insert(ESTARGZ_SIZE.into(), made.uncompressed_size.to_string());
+    }
+    descriptor
 }
 
 /// Rewinds a stream of the host, on a thread that may wait; `None` where it can't be done.

@@ -53,7 +53,8 @@ impl Global {
             return Ok(client.clone());
         }
         let named = ClientOptions::new().user_agent(concat!("parb/", env!("CARGO_PKG_VERSION")));
-        let client = Client::new(&self.plain_http.iter().fold(named, |options, registry| options.plain_http(registry)))?;
+        let client =
+            Client::new(&self.plain_http.iter().fold(named, |options, registry| options.plain_http(registry)))?;
         Ok(self.client.get_or_init(|| client).clone())
     }
     /// The options of whatever reads an image.
@@ -116,13 +117,7 @@ pub fn main() -> ExitCode {
 
 /// Pushes what was made of `source` to `tag`, or back to where it came from; a digest can't be pushed to, since what is
 /// new has another one. Prints where it went.
-fn push_back(
-    global: &Global,
-    source: &Reference,
-    tag: Option<&Reference>,
-    made: &Child,
-    ctx: &Context,
-) -> Result<()> {
+fn push_back(global: &Global, source: &Reference, tag: Option<&Reference>, made: &Child, ctx: &Context) -> Result<()> {
     let digest = made.descriptor().digest.clone();
     let target = match tag {
         Some(tag) => tag.clone(),

@@ -72,13 +72,7 @@ impl Pull {
         })
     }
 
-    fn into_layout(
-        &self,
-        global: &Global,
-        path: &Path,
-        values: &[(String, Child)],
-        ctx: &Context,
-    ) -> Result<()> {
+    fn into_layout(&self, global: &Global, path: &Path, values: &[(String, Child)], ctx: &Context) -> Result<()> {
         let layout = Layout::create(path, &Options::new(), ctx).wait()?;
         for (name, value) in values {
             let name = if self.annotate_ref { Some(Reference::parse(name)?.to_string()) } else { None };

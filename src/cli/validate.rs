@@ -24,7 +24,11 @@ impl Validate {
     pub(super) fn run(self, global: &Global, ctx: &Context) -> Result<()> {
         let mut bad = 0;
         let places = [self.tarball.as_ref().map(|p| format!("docker-archive:{}", p.display())), self.remote.clone()];
-        for (place, name) in places.into_iter().flatten().zip([self.tarball.map(|p| p.display().to_string()), self.remote].into_iter().flatten()) {
+        for (place, name) in places
+            .into_iter()
+            .flatten()
+            .zip([self.tarball.map(|p| p.display().to_string()), self.remote].into_iter().flatten())
+        {
             bad += usize::from(!examine(&place, &name, self.fast, global, ctx)?);
         }
         match bad {

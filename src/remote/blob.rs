@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::header::RANGE;
 use http::{Method, StatusCode};
+use std::ops::Range;
 use std::time::Duration;
 
 /// An event is told when so many bytes have come since the last.
@@ -26,25 +27,16 @@ pub(crate) struct Remote {
 
 impl Source for Remote {
     fn open<'a>(&'a self, ctx: &'a Context, blob: &'a Descriptor, offset: u64) -> BoxFuture<'a, Result<Chunks>> {
-        async move {
-            let mut download = Download {
-                client: self.client.clone(),
-                repository: self.repository.clone(),
-                blob: blob.clone(),
-                ctx: ctx.clone(),
-                at: offset,
-                told: offset,
-                budget: self.client.budget(),
-                body: None,
-            };
-            if offset < blob.size {
-                download.connect_with_retries().await?; // what is wrong with the name or the credentials shows here
-            }
-            Ok(Chunks::from_stream(futures_util::stream::try_unfold(download, |mut d| async move {
-                Ok(d.next().await?.map(|chunk| (chunk, d)))
-            })))
-        }
-        .boxed()
+        self.download(ctx, blob, offset..blob.size).boxed()
+    }
+    fn open_range<'a>(
+        &'a self,
+        ctx: &'a Context,
+        blob: &'a Descriptor,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Chunks>> {
+        let len = range.end - range.start;
+        async move { Ok(self.download(ctx, blob, range).await?.take(len)) }.boxed()
     }
     fn has<'a>(&'a self, ctx: &'a Context, blob: &'a Descriptor) -> BoxFuture<'a, Result<bool>> {
         async move {
@@ -64,6 +56,28 @@ impl Source for Remote {
     }
 }
 
+impl Remote {
+    async fn download(&self, ctx: &Context, blob: &Descriptor, range: Range<u64>) -> Result<Chunks> {
+        let mut download = Download {
+            client: self.client.clone(),
+            repository: self.repository.clone(),
+            blob: blob.clone(),
+            ctx: ctx.clone(),
+            at: range.start,
+            end: range.end,
+            told: range.start,
+            budget: self.client.budget(),
+            body: None,
+        };
+        if range.start < range.end {
+            download.connect_with_retries().await?; // what is wrong with the name or the credentials shows here
+        }
+        Ok(Chunks::from_stream(futures_util::stream::try_unfold(download, |mut d| async move {
+            Ok(d.next().await?.map(|chunk| (chunk, d)))
+        })))
+    }
+}
+
 struct Download {
     client: Client,
     repository: Repository,
@@ -71,6 +85,8 @@ struct Download {
     ctx: Context,
     /// How many bytes were given on; a new connection starts here.
     at: u64,
+    /// What is wanted ends here: with the blob, or before.
+    end: u64,
     told: u64,
     budget: Budget,
     body: Option<Chunks>,
@@ -80,7 +96,10 @@ impl Download {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             self.client.check_open()?;
-            if self.at >= self.blob.size {
+            if self.at >= self.end {
+                if self.end < self.blob.size {
+                    return Ok(None);
+                }
                 // One more look: a body that goes on is not the blob, and the verifier is to see it.
                 return match &mut self.body {
                     Some(body) => body.next().await.or(Ok(None)), // all of it is here, however the connection ends
@@ -102,7 +121,7 @@ impl Download {
                     }
                     Ok(None) => Error::new(
                         Code::DigestMismatch,
-                        format!("the body ended after {} of {} bytes", self.at, self.blob.size),
+                        format!("the body ended after {} of {} bytes", self.at, self.end),
                     )
                     .subject(&self.blob.digest)
                     .retry_after(Duration::ZERO),
@@ -140,7 +159,9 @@ impl Download {
     async fn connect(&mut self) -> Result<Chunks> {
         let path = format!("blobs/{}", self.blob.digest);
         let mut call = Call::new(Method::GET, &self.repository, &path);
-        if self.at > 0 {
+        if self.end < self.blob.size {
+            call = call.header(RANGE, format!("bytes={}-{}", self.at, self.end - 1))?;
+        } else if self.at > 0 {
             call = call.header(RANGE, format!("bytes={}-", self.at))?;
         }
         let answer = self.client.transport().call(&self.ctx, &mut self.budget, &call).await?;
@@ -150,14 +171,14 @@ impl Download {
                 Some(start) if start <= self.at => start,
                 _ => return Err(answer.protocol_error("the range is not the one that was asked for")),
             },
-            StatusCode::RANGE_NOT_SATISFIABLE if self.at > 0 => {
+            StatusCode::RANGE_NOT_SATISFIABLE if self.at > 0 || self.end < self.blob.size => {
                 // It may know no ranges; once more from the start, and what we have is skipped.
                 let call = Call::new(Method::GET, &self.repository, &path);
                 let answer = self.client.transport().call(&self.ctx, &mut self.budget, &call).await?;
                 if answer.status() != StatusCode::OK {
                     return Err(answer.into_error().await);
                 }
-                return Ok(skip(answer.chunks(), self.at));
+                return Ok(answer.chunks().skip(self.at));
             }
             _ => return Err(answer.into_error().await),
         };
@@ -166,7 +187,7 @@ impl Download {
         {
             return Err(too_long(&self.blob));
         }
-        Ok(skip(answer.chunks(), self.at - start))
+        Ok(answer.chunks().skip(self.at - start))
     }
 
     fn tell(&mut self, n: u64) {
@@ -188,22 +209,4 @@ fn too_long(blob: &Descriptor) -> Error {
 /// The first byte of `Content-Range: bytes FIRST-LAST/SIZE` (RFC 9110 section 14.4).
 fn first_of_range(text: &str) -> Option<u64> {
     text.trim().strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok()
-}
-
-/// The same bytes without the first `n`: they were read before, and are not spliced but dropped.
-fn skip(chunks: Chunks, n: u64) -> Chunks {
-    if n == 0 {
-        return chunks;
-    }
-    Chunks::from_stream(futures_util::stream::try_unfold((chunks, n), |(mut chunks, mut n)| async move {
-        while let Some(mut chunk) = chunks.next().await? {
-            let drop = usize::try_from(n).unwrap_or(usize::MAX).min(chunk.len());
-            n -= drop as u64;
-            let rest = chunk.split_off(drop);
-            if !rest.is_empty() {
-                return Ok(Some((rest, (chunks, n))));
-            }
-        }
-        Ok(None)
-    }))
 }

@@ -48,6 +48,23 @@ impl Chunks {
             Ok(Some((chunk, (chunks, left))))
         })
     }
+    /// What follows the first `n` bytes, which are fetched and dropped.
+    pub(crate) fn skip(self, n: u64) -> Chunks {
+        if n == 0 {
+            return self;
+        }
+        Chunks::unfold((self, n), |(mut chunks, mut n)| async move {
+            while let Some(mut chunk) = chunks.next().await? {
+                let drop = usize::try_from(n).unwrap_or(usize::MAX).min(chunk.len());
+                n -= drop as u64;
+                let rest = chunk.split_off(drop);
+                if !rest.is_empty() {
+                    return Ok(Some((rest, (chunks, n))));
+                }
+            }
+            Ok(None)
+        })
+    }
     /// All of it, if it is no more than `limit` bytes.
     pub(crate) async fn collect(mut self, limit: usize) -> Result<Bytes> {
         let mut all = BytesMut::new();

@@ -16,15 +16,18 @@ pub enum Compression {
     Gzip,
     /// zstd.
     Zstd,
+    /// gzip with a table of contents, so that single files can be read out of it; everything that reads gzip reads it.
+    Estargz,
 }
 
 impl Compression {
-    /// `none`, `gzip` or `zstd`.
+    /// `none`, `gzip`, `zstd` or `estargz`.
     pub fn name(self) -> &'static str {
         match self {
             Compression::None => "none",
             Compression::Gzip => "gzip",
             Compression::Zstd => "zstd",
+            Compression::Estargz => "estargz",
         }
     }
 }
@@ -42,7 +45,9 @@ impl FromStr for Compression {
             "none" => Ok(Compression::None),
             "gzip" => Ok(Compression::Gzip),
             "zstd" => Ok(Compression::Zstd),
-            _ => Err(invalid("not a compression: there are none, gzip and zstd").subject(crate::digest::shown(text))),
+            "estargz" => Ok(Compression::Estargz),
+            _ => Err(invalid("not a compression: there are none, gzip, zstd and estargz")
+                .subject(crate::digest::shown(text))),
         }
     }
 }
@@ -54,7 +59,8 @@ pub struct CompressionOptions {
     /// `None`: automatic. Otherwise input in another compression is decompressed and compressed anew; input that has
     /// this one already still stays as it is.
     pub kind: Option<Compression>,
-    /// gzip: 1 to 9, by default 2. zstd: 1 to 19, by default 3. It must be `None` for [`Compression::None`].
+    /// gzip and estargz: 1 to 9, by default 2. zstd: 1 to 19, by default 3. It must be `None` for
+    /// [`Compression::None`].
     pub level: Option<i32>,
 }
 
@@ -68,7 +74,7 @@ impl CompressionOptions {
         let (levels, default) = match kind {
             Compression::None if self.level.is_some() => return Err(invalid("a level of no compression")),
             Compression::None => return Ok(0),
-            Compression::Gzip => (gzip::LEVELS, gzip::DEFAULT_LEVEL),
+            Compression::Gzip | Compression::Estargz => (gzip::LEVELS, gzip::DEFAULT_LEVEL),
             Compression::Zstd => (zstd::LEVELS, zstd::DEFAULT_LEVEL),
         };
         let level = self.level.unwrap_or(default);
@@ -104,7 +110,7 @@ impl Decoder {
     pub(crate) fn new(kind: Compression) -> Result<Decoder> {
         Ok(Decoder(match kind {
             Compression::None => Kind::None,
-            Compression::Gzip => Kind::Gzip(Box::new(Gunzip::new())),
+            Compression::Gzip | Compression::Estargz => Kind::Gzip(Box::new(Gunzip::new())),
             Compression::Zstd => Kind::Zstd(zstd::Decoder::new()?),
         }))
     }
@@ -316,7 +322,7 @@ mod tests {
         for (kind, level) in [(None, 0), (None, 10), (Some(Compression::Zstd), 20), (Some(Compression::None), 1)] {
             assert!(!with(kind, Some(level)), "{kind:?} {level}");
         }
-        for kind in [Compression::None, Compression::Gzip, Compression::Zstd] {
+        for kind in [Compression::None, Compression::Gzip, Compression::Zstd, Compression::Estargz] {
             assert_eq!(kind.name().parse::<Compression>().unwrap(), kind);
         }
         assert!("xz".parse::<Compression>().is_err());

@@ -5,7 +5,7 @@
 //! them bounds what is under way: as many blocks as the pool has threads, and one at each end.
 
 use super::codec::{Compression, CompressionOptions, sniff};
-use super::{Blocks, Chunks, Hashing, Limits, Stats, channel, decompressed, gzip, read_all, tar, zstd};
+use super::{Blocks, Chunks, Hashing, Limits, Stats, channel, decompressed, estargz, gzip, read_all, tar, zstd};
 use crate::digest::{Algorithm, Digest};
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
@@ -13,6 +13,7 @@ use crate::pool::Job;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, try_join, try_join3};
 use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::sync::mpsc;
@@ -39,13 +40,16 @@ pub(crate) struct Encoded {
     pub(crate) diff_id: Digest,
     pub(crate) uncompressed_size: u64,
     pub(crate) compression: Compression,
+    /// The digest of its table of contents, where it is eStargz that was asked for.
+    pub(crate) toc: Option<Digest>,
 }
 
 /// Makes a blob of `input`, see [`CompressionOptions`]; `progress` is told how many bytes of it were read so far. On an
-/// error, what `out` has got is of no use.
+/// error, what `out` has got is of no use. What has to be kept meanwhile goes into files in `spool_dir`.
 pub(crate) async fn encode(
     engine: &Arc<Engine>,
     stats: &Arc<Stats>,
+    spool_dir: &Path,
     input: Input,
     options: CompressionOptions,
     out: &mut dyn BlobOut,
@@ -61,7 +65,7 @@ pub(crate) async fn encode(
     let chunks = chunks.inspect(move |chunk| {
         count.fetch_add(chunk.len() as u64, Relaxed);
     });
-    let progress = move || progress(read.load(Relaxed));
+    let mut progress = move || progress(read.load(Relaxed));
 
     let mut blocks = Blocks::new(chunks);
     let found = sniff(&blocks.peek().await?);
@@ -71,9 +75,24 @@ pub(crate) async fn encode(
         return work.pass_through(blocks, found, out, progress).await;
     }
     let level = options.level_of(wanted)?;
+    let shop = estargz::Shop { engine, stats, spool_dir };
+    if wanted == Compression::Estargz && found == Compression::Gzip {
+        let (kept, toc) = shop.keep(blocks.into_chunks()).await?;
+        blocks = Blocks::new(kept.open(0));
+        if toc.is_some() {
+            let encoded = work.pass_through(blocks, wanted, out, progress).await?;
+            return Ok(Encoded { toc, ..encoded });
+        }
+    }
     if found != Compression::None {
         let plain = decompressed(engine, blocks.into_chunks(), None, Limits::default(), stats);
         blocks = Blocks::new(plain);
+    }
+    if wanted == Compression::Estargz {
+        tar::check_head(&blocks.peek().await?)?;
+        let made = shop.write(blocks.into_chunks(), level, out, &mut progress).await?;
+        let (digest, size, diff_id, uncompressed_size) = (made.digest, made.size, made.diff_id, made.plain);
+        return Ok(Encoded { digest, size, diff_id, uncompressed_size, compression: wanted, toc: Some(made.toc) });
     }
     work.compress(blocks, wanted, level, out, progress).await
 }
@@ -109,13 +128,14 @@ impl Work<'_> {
         let reading = async {
             match kind {
                 Compression::None => self.copy_blocks(blocks, tx, progress).await,
-                Compression::Gzip => self.gzip_blocks(blocks, level, tx, progress).await,
+                // eStargz is written elsewhere.
+                Compression::Gzip | Compression::Estargz => self.gzip_blocks(blocks, level, tx, progress).await,
                 Compression::Zstd => self.zstd_blocks(blocks, level, tx, progress).await,
             }
         };
         let ((diff_id, uncompressed_size), (digest, size)) = try_join(reading, self.deliver(rx, kind, out)).await?;
         let digest = digest.unwrap_or_else(|| diff_id.clone());
-        Ok(Encoded { digest, size, diff_id, uncompressed_size, compression: kind })
+        Ok(Encoded { digest, size, diff_id, uncompressed_size, compression: kind, toc: None })
     }
 
     async fn copy_blocks(
@@ -239,7 +259,7 @@ impl Work<'_> {
         let joined = try_join3(looking, self.deliver(rx, kind, out), reading).await;
         let ((diff_id, uncompressed_size), (digest, size), ()) = joined?;
         let digest = digest.ok_or_else(|| Error::new(Code::Internal, "a compressed blob without a digest"))?;
-        Ok(Encoded { digest, size, diff_id, uncompressed_size, compression: kind })
+        Ok(Encoded { digest, size, diff_id, uncompressed_size, compression: kind, toc: None })
     }
 
     /// The writing half: digest and size of the blob. No digest of a blob that is its own content.
@@ -286,7 +306,7 @@ impl Work<'_> {
     }
 }
 
-fn count(stats: &Stats, read: usize, written: usize) {
+pub(super) fn count(stats: &Stats, read: usize, written: usize) {
     stats.compressing_here();
     stats.compress_in.add(read as u64);
     stats.compress_out.add(written as u64);
@@ -298,7 +318,7 @@ async fn send(tx: &mpsc::Sender<Piece>, piece: Piece) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::codec::Decoder;
     use super::super::{BLOCK, TarEntries};
     use super::*;
@@ -326,24 +346,25 @@ mod tests {
         }
     }
 
-    struct Bench {
-        engine: Arc<Engine>,
-        stats: Arc<Stats>,
+    pub(in crate::stream) struct Bench {
+        pub(in crate::stream) engine: Arc<Engine>,
+        pub(in crate::stream) stats: Arc<Stats>,
     }
 
     impl Bench {
-        fn new(threads: usize) -> Bench {
+        pub(in crate::stream) fn new(threads: usize) -> Bench {
             Bench { engine: Engine::with_pool(threads), stats: Arc::default() }
         }
-        fn run(&self, input: Input, options: CompressionOptions) -> Result<(Encoded, Bytes)> {
+        pub(in crate::stream) fn run(&self, input: Input, options: CompressionOptions) -> Result<(Encoded, Bytes)> {
             let mut out = Memory::default();
-            let encode = encode(&self.engine, &self.stats, input, options, &mut out, |_| ());
+            let dir = std::env::temp_dir();
+            let encode = encode(&self.engine, &self.stats, &dir, input, options, &mut out, |_| ());
             let encoded = self.engine.handle().block_on(encode)?;
             let bytes = out.bytes.freeze();
             assert_eq!((&encoded.digest, encoded.size), (&Digest::sha256(&bytes), bytes.len() as u64));
             Ok((encoded, bytes))
         }
-        fn bytes(&self, data: &[u8], options: CompressionOptions) -> Result<(Encoded, Bytes)> {
+        pub(in crate::stream) fn bytes(&self, data: &[u8], options: CompressionOptions) -> Result<(Encoded, Bytes)> {
             self.run(Input::Read(Box::new(std::io::Cursor::new(data.to_vec()))), options)
         }
     }
@@ -352,7 +373,7 @@ mod tests {
         CompressionOptions::default()
     }
 
-    fn ask(kind: Compression) -> CompressionOptions {
+    pub(in crate::stream) fn ask(kind: Compression) -> CompressionOptions {
         CompressionOptions { kind: Some(kind), level: None }
     }
 
@@ -365,7 +386,7 @@ mod tests {
         tar
     }
 
-    fn decode(mut data: Bytes) -> Vec<u8> {
+    pub(in crate::stream) fn decode(mut data: Bytes) -> Vec<u8> {
         let mut decoder = Decoder::new(sniff(&data)).unwrap();
         let mut out = Vec::new();
         loop {
@@ -429,7 +450,8 @@ mod tests {
             let mut seen = Vec::new();
             let mut out = Memory::default();
             let input = Input::Chunks(Chunks::from_bytes(data.clone()));
-            let work = encode(&bench.engine, &bench.stats, input, auto(), &mut out, |n| seen.push(n));
+            let dir = std::env::temp_dir();
+            let work = encode(&bench.engine, &bench.stats, &dir, input, auto(), &mut out, |n| seen.push(n));
             bench.engine.handle().block_on(work).unwrap();
             assert!(seen.is_sorted() && seen.last() == Some(&(data.len() as u64)), "{seen:?}");
         }
@@ -516,7 +538,8 @@ mod tests {
         for kind in [Compression::None, Compression::Gzip, Compression::Zstd] {
             let mut out = Memory { limit: Some(100_000), ..Memory::default() };
             let input = Input::Chunks(Chunks::from_bytes(tar.clone()));
-            let work = encode(&bench.engine, &bench.stats, input, ask(kind), &mut out, |_| ());
+            let dir = std::env::temp_dir();
+            let work = encode(&bench.engine, &bench.stats, &dir, input, ask(kind), &mut out, |_| ());
             assert_eq!(bench.engine.handle().block_on(work).unwrap_err().code(), Code::Unavailable);
 
             let broken = [Ok(Bytes::copy_from_slice(&tar[..5 * BLOCK])), Err(Error::new(Code::Callback, "no more"))];
@@ -545,7 +568,8 @@ mod tests {
             });
             let input = Input::Chunks(Chunks::from_stream(endless));
             let mut out = Stuck;
-            let work = encode(&bench.engine, &bench.stats, input, ask(kind), &mut out, |_| ()).boxed();
+            let dir = std::env::temp_dir();
+            let work = encode(&bench.engine, &bench.stats, &dir, input, ask(kind), &mut out, |_| ()).boxed();
             let waited = bench
                 .engine
                 .handle()

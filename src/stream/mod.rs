@@ -9,14 +9,18 @@
 //! * `hash`: hashing beside the flow, and [`verified`] streams;
 //! * `codec`, `gzip`, `zstd`: what compression there is, both ways, in bounded steps;
 //! * `inflate`: [`decompressed`] streams;
-//! * `encode`: a tar becomes a layer's blob, in one pass;
 //! * `file`, `write`, `spool`: local files as streams, streams into them, and the temporary file without a name;
+//! * `encode`: a tar becomes a layer's blob, in one pass; `estargz`: one with a table of contents;
+//! * `toc`: those tables;
 //! * `tar`: tars of directories and of single entries, and the reading of tars that stream by;
 //! * `stats`: what was done, in numbers.
 
 mod body;
 mod codec;
 mod encode;
+mod estargz;
+#[cfg(test)]
+mod estargz_tests;
 mod file;
 mod gzip;
 mod hash;
@@ -25,6 +29,7 @@ mod spool;
 mod stats;
 mod tar;
 mod write;
+mod toc;
 mod zstd;
 
 pub(crate) use body::{Blocks, Chunks, Sender, channel};
@@ -40,6 +45,10 @@ pub(crate) use tar::{DirTar, TarEntries, check_head};
 pub(crate) use write::FileWriter;
 pub(crate) use tar::{END as TAR_END, filling as tar_filling};
 pub(crate) use tar::{Kind, TarEntry, TarStream, Timestamp, Verdict, XATTR as TAR_XATTR, retime_headers, rewritten};
+
+pub(crate) use toc::{CHUNKED_DIGEST, CHUNKED_POSITION, ESTARGZ_DIGEST, ESTARGZ_SIZE};
+pub(crate) use toc::{MAX_LINKS, MAX_TOC, chunked_position, clean, estargz as estargz_toc, whole};
+pub use toc::{Toc, TocChunk, TocEntry, TocKind};
 
 /// What one job handles: large enough that starting it costs nothing, small enough that nobody waits for it. It is
 /// also the block of the parallel gzip writer, so that changing it changes the digests of new layers.

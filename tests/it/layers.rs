@@ -37,6 +37,7 @@ const ORDER: &[&[&str]] = &[
         "transfer",
         "content",
         "index_builder",
+        "lazy",
     ],
     &["archive"],
     &["daemon"],

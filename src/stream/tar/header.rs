@@ -67,6 +67,11 @@ impl Entry {
     }
 }
 
+/// The header of a file of nobody in particular, of time zero.
+pub(crate) fn file_header(name: &str, mode: u32, size: u64) -> Vec<u8> {
+    Entry { mode, size, ..Entry::default() }.header(name.as_bytes(), &[], 0)
+}
+
 /// Puts `text` into its field, and what is too long for it in front of the entry as well.
 fn put(out: &mut Vec<u8>, kind: EntryType, field: &mut [u8; 100], text: &[u8]) {
     let n = text.len().min(field.len());
