@@ -205,12 +205,6 @@ impl Index {
         Ok(found.clone())
     }
 
-    pub(crate) fn children(&self) -> &Arc<dyn Children> {
-        &self.0.children
-    }
-    pub(crate) fn home(&self) -> &Home {
-        &self.0.home
-    }
     pub(crate) fn size_cell(&self) -> &OnceCell<u64> {
         &self.0.size
     }

@@ -185,7 +185,6 @@ impl IndexBuilder {
             }
             None => {
                 options.only("building an index from scratch", &["format"])?;
-                options.format.map(Format::of_documents).transpose()?;
                 Ok(Home::Local(Place::here()?))
             }
         }

@@ -57,7 +57,14 @@ impl Layer {
     pub(crate) fn with_source(&self, source: Arc<dyn Source>) -> Layer {
         let diff_id = OnceCell::new_with(self.0.diff_id.get().cloned());
         let (descriptor, claimed_by) = (self.0.descriptor.clone(), self.0.claimed_by.clone());
-        Layer(Arc::new(Inner { descriptor, diff_id, toc: OnceCell::new(), claimed_by, source, home: self.0.home.clone() }))
+        Layer(Arc::new(Inner {
+            descriptor,
+            diff_id,
+            toc: OnceCell::new(),
+            claimed_by,
+            source,
+            home: self.0.home.clone(),
+        }))
     }
 
     /// Media type, digest, size: what stands in a manifest.

@@ -37,8 +37,8 @@ pub mod layer;
 pub mod layout;
 mod lazy;
 pub mod matcher;
-mod mutate;
 pub mod memory;
+mod mutate;
 pub mod name;
 pub mod oci;
 pub mod options;
@@ -74,14 +74,14 @@ pub use index_builder::IndexBuilder;
 pub use layer::Layer;
 pub use layout::Layout;
 pub use matcher::Matcher;
-pub use mutate::{BASE_DIGEST, BASE_NAME, BaseAnnotations};
 pub use memory::MemoryStore;
+pub use mutate::{BASE_DIGEST, BASE_NAME, BaseAnnotations};
 pub use name::{Reference, Repository};
 pub use oci::{
     AnyManifest, Config, ConfigEdit, Descriptor, History, IndexEdit, IndexManifest, Manifest, ManifestEdit, MediaType,
     Platform,
 };
-pub use options::{Format, Options};
+pub use options::{ArchiveFormat, Format, Options};
 pub use parts::{BlobProvider, Blobs};
 pub use reader::Reader;
 pub use registry::{Server, ServerOptions};

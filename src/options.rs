@@ -15,6 +15,7 @@ pub struct Options {
     pub(crate) sink: Option<SinkHandle>,
     pub(crate) compression: Option<CompressionOptions>,
     pub(crate) format: Option<Format>,
+    pub(crate) archive_format: Option<ArchiveFormat>,
     pub(crate) mount_from: Option<Repository>,
     pub(crate) foreign_layers: bool,
     pub(crate) durable: bool,
@@ -30,20 +31,17 @@ pub enum Format {
     Oci,
     /// Docker image manifest version 2, schema 2.
     Docker,
-    /// Of archives only: that of `docker save` before Docker 1.10.
-    Legacy,
 }
 
-impl Format {
-    /// Refuses what only archives have.
-    pub(crate) fn of_documents(self) -> Result<Format> {
-        match self {
-            Format::Legacy => {
-                Err(invalid("an image has docker's media types or oci's; legacy is a form of archives"))
-            }
-            other => Ok(other),
-        }
-    }
+/// How images lie in an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArchiveFormat {
+    /// As `docker save` writes them.
+    Docker,
+    /// As an OCI layout.
+    Oci,
+    /// As `docker save` wrote them before Docker 1.10.
+    Legacy,
 }
 
 impl Options {
@@ -76,6 +74,11 @@ impl Options {
     /// a base, images of archives, writing archives.
     pub fn format(mut self, format: Format) -> Options {
         self.format = Some(format);
+        self
+    }
+    /// The form of a new archive. Read by: writing archives.
+    pub fn archive_format(mut self, format: ArchiveFormat) -> Options {
+        self.archive_format = Some(format);
         self
     }
     /// A repository of the same registry that may have the blobs already. Read by: push, push_index, push_layer.
@@ -119,6 +122,7 @@ impl Options {
             ("sink", self.sink.is_some()),
             ("compression", self.compression.is_some()),
             ("format", self.format.is_some()),
+            ("archive_format", self.archive_format.is_some()),
             ("mount_from", self.mount_from.is_some()),
             ("foreign_layers", self.foreign_layers),
             ("durable", self.durable),

@@ -121,7 +121,8 @@ impl Image {
             Ok(started) => started,
             Err(e) => return Task::ready(Err(e)),
         };
-        let (layers, docker) = (layers.to_vec(), options.format == Some(Format::Docker));
+        let (layers, format) = (layers.to_vec(), options.format.unwrap_or(Format::Oci));
+        let docker = format == Format::Docker;
         home.clone().spawn(ctx, |ctx| async move {
             let claimed = config.diff_ids();
             if claimed.len() != layers.len() {
@@ -136,7 +137,7 @@ impl Image {
                 }
             }
             let config_type = if docker { MediaType::DOCKER_CONFIG } else { MediaType::OCI_CONFIG };
-            let entries = layers.iter().map(|l| layer_entry(l.descriptor(), docker)).collect();
+            let entries = layers.iter().map(|l| layer_entry(l.descriptor(), format)).collect();
             let manifest = Manifest::of(!docker, Descriptor::of(config_type, config.raw()), entries);
             Ok(Image::made(manifest.descriptor(), manifest, config, &layers, home))
         })

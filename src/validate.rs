@@ -340,7 +340,7 @@ impl Paths {
 fn in_words_of_types(compression: Compression) -> LayerCompression {
     match compression {
         Compression::None => LayerCompression::None,
-        Compression::Gzip => LayerCompression::Gzip,
+        Compression::Gzip | Compression::Estargz => LayerCompression::Gzip,
         Compression::Zstd => LayerCompression::Zstd,
     }
 }
@@ -348,7 +348,7 @@ fn in_words_of_types(compression: Compression) -> LayerCompression {
 fn name(compression: Compression) -> &'static str {
     match compression {
         Compression::None => "not compressed",
-        Compression::Gzip => "gzip",
+        Compression::Gzip | Compression::Estargz => "gzip",
         Compression::Zstd => "zstd",
     }
 }

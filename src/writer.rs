@@ -7,11 +7,11 @@ use crate::context::{Context, Event};
 use crate::engine::Task;
 use crate::error::{Code, Error, Result};
 use crate::layer::Layer;
-use crate::oci::{Descriptor, MediaType};
+use crate::oci::Descriptor;
 use crate::options::Options;
 use crate::sink::{SinkHandle, Tee};
 use crate::source::{BlobWriter, Home, Place};
-use crate::stream::{Chunks, Compression, DirTar, Encoded, Input, Sender, TarEntries, channel, encode};
+use crate::stream::{Chunks, DirTar, Encoded, Input, Sender, TarEntries, channel, encode};
 use crate::stream::{ESTARGZ_DIGEST, ESTARGZ_SIZE};
 use crate::transport::Budget;
 use bytes::Bytes;
@@ -342,11 +342,7 @@ async fn fill(
 }
 
 fn descriptor_of(made: &Encoded) -> Descriptor {
-    let media_type = match made.compression {
-        Compression::None => MediaType::OCI_LAYER,
-        Compression::Gzip | Compression::Estargz => MediaType::OCI_LAYER_GZIP,
-        Compression::Zstd => MediaType::OCI_LAYER_ZSTD,
-    };
+    let media_type = made.compression.media_type();
     let mut descriptor = Descriptor::new(media_type, made.digest.clone(), made.size);
     if let Some(toc) = &made.toc {
         descriptor.annotations.insert(ESTARGZ_DIGEST.into(), toc.to_string());

@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::error::{Code, Error, Result, malformed};
 use crate::image::Image;
 use crate::layer::Layer;
-use crate::oci::{Config, Descriptor, MAX_CONFIG, Manifest, MediaType, SavedImage};
+use crate::oci::{Config, Descriptor, MAX_CONFIG, Manifest, SavedImage};
 use crate::options::{Format, Options};
 use crate::source::Source;
 use crate::stream::{BlobOut, Chunks, Compression, CompressionOptions, Encoded, Input, encode, sniff};
@@ -213,7 +213,7 @@ impl Work<'_> {
         if self.wants(kind) {
             return self.compressed(&found, diff_id.as_ref()).await;
         }
-        let descriptor = |digest| Descriptor::new(media_type(kind), digest, found.size);
+        let descriptor = |digest| Descriptor::new(kind.media_type(), digest, found.size);
         // What is read of a layer is checked against its digest, so that it need not be true before.
         let trusted = match (kind, &diff_id) {
             (Compression::None, diff_id) => diff_id.clone(),
@@ -252,7 +252,7 @@ impl Work<'_> {
         let place = &self.archive.0.place;
         let input = Input::Chunks(self.entries().read(found, 0));
         let as_it_is = CompressionOptions { kind: Some(kind), level: None };
-        let made = encode(&place.engine, &place.stats, input, as_it_is, &mut Nowhere, |_| ()).await;
+        let made = encode(&place.engine, &place.stats, &place.spool_dir, input, as_it_is, &mut Nowhere, |_| ()).await;
         let made = made.map_err(|e| e.or_subject(self.entries().called(&found.name)))?;
         self.same(found, &made.diff_id, diff_id)?;
         Ok(made)
@@ -283,14 +283,6 @@ impl Work<'_> {
         }
         let manifest = edit.finish()?;
         Ok(Image::made(manifest.descriptor(), manifest, config, layers, self.archive.home()))
-    }
-}
-
-fn media_type(kind: Compression) -> MediaType {
-    match kind {
-        Compression::None => MediaType::OCI_LAYER,
-        Compression::Gzip => MediaType::OCI_LAYER_GZIP,
-        Compression::Zstd => MediaType::OCI_LAYER_ZSTD,
     }
 }
 

@@ -29,9 +29,9 @@ use crate::digest::{Digest, shown};
 use crate::engine::Task;
 use crate::error::{Code, Error, Result, invalid};
 use crate::image::Image;
-use crate::index::Index;
+use crate::index::{Child, Index};
 use crate::name::Reference;
-use crate::options::{Format, Options};
+use crate::options::{ArchiveFormat, Options};
 use crate::source::{Home, Place};
 use crate::stream::{BlobOut, Chunks, Compression, Spool, decompressed, read_file, sniff};
 use crate::writer::{HostStream, Pipe, pump};
@@ -168,11 +168,11 @@ impl Archive {
     }
 
     /// Which form the archive has. One of Docker ≥ 25, which is both, counts as Docker's.
-    pub fn kind(&self) -> Format {
+    pub fn kind(&self) -> ArchiveFormat {
         match &self.0.form {
-            Form::Docker(_) => Format::Docker,
-            Form::Oci(_) => Format::Oci,
-            Form::Legacy(_) => Format::Legacy,
+            Form::Docker(_) => ArchiveFormat::Docker,
+            Form::Oci(_) => ArchiveFormat::Oci,
+            Form::Legacy(_) => ArchiveFormat::Legacy,
         }
     }
 
@@ -201,11 +201,6 @@ impl Archive {
         if let Err(e) = only {
             return Task::ready(Err(e));
         }
-        if options.format == Some(Format::Legacy) {
-            return Task::ready(Err(invalid(
-                "an image has docker's media types or oci's; legacy is a form of archives",
-            )));
-        }
         let (archive, name, options) = (self.clone(), name.map(Wanted::new), options.clone());
         self.home().spawn(ctx, |ctx| async move {
             let made = match &archive.0.form {
@@ -215,6 +210,45 @@ impl Archive {
             };
             made.map_err(|e| e.or_subject(archive.0.entries.subject()))
         })
+    }
+
+    /// What is meant, as for [`Archive::image`], be it image or index. Where the archive has manifests, they count, and
+    /// sink says nothing; with a platform, a format or a compression in the options it is an image.
+    ///
+    /// Errors and options: as for [`Archive::image`].
+    pub fn any(&self, name: Option<&str>, options: &Options, ctx: &Context) -> Task<Child> {
+        let exact = options.platform.is_none() && options.format.is_none() && options.compression.is_none();
+        let as_image = match (&self.0.form, self.layout().is_some() && exact) {
+            (_, true) => {
+                if let Err(e) = options.only("what is in an archive", &["sink"]) {
+                    return Task::ready(Err(e));
+                }
+                None
+            }
+            (Form::Oci(_), false) => Some(Options { sink: None, ..options.clone() }),
+            _ => Some(options.clone()),
+        };
+        if let Some(options) = as_image {
+            let image = self.image(name, &options, ctx);
+            return self.home().spawn(ctx, |_| async move { image.await.map(Child::Image) });
+        }
+        let (archive, name) = (self.clone(), name.map(Wanted::new));
+        self.home().spawn(ctx, |ctx| async move {
+            let found = match archive.layout() {
+                Some(layout) => layout.child(&archive, name.as_ref(), &ctx).await,
+                None => Err(Error::new(Code::InvalidState, "the archive has no index")),
+            };
+            found.map_err(|e| e.or_subject(archive.0.entries.subject()))
+        })
+    }
+
+    /// The index.json in it, where there is one.
+    fn layout(&self) -> Option<&oci::Layout> {
+        match &self.0.form {
+            Form::Docker(saved) => saved.layout(),
+            Form::Oci(layout) => Some(layout),
+            Form::Legacy(_) => None,
+        }
     }
 
     /// An index of the archive, by its name or digest; without a name, its index.json, which names all that is in it.
@@ -227,12 +261,7 @@ impl Archive {
         }
         let (archive, name) = (self.clone(), name.map(Wanted::new));
         self.home().spawn(ctx, |ctx| async move {
-            let layout = match &archive.0.form {
-                Form::Docker(saved) => saved.layout(),
-                Form::Oci(layout) => Some(layout),
-                Form::Legacy(_) => None,
-            };
-            let found = match layout {
+            let found = match archive.layout() {
                 Some(layout) => layout.index(&archive, name.as_ref(), &ctx).await,
                 None => Err(Error::new(Code::Unsupported, "an archive of this form has images only, and no index")),
             };

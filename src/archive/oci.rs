@@ -82,7 +82,7 @@ impl Layout {
     }
 
     /// The entry that is meant, or anything with this digest.
-    async fn child(&self, archive: &Archive, wanted: Option<&Wanted>, ctx: &Context) -> Result<Child> {
+    pub(super) async fn child(&self, archive: &Archive, wanted: Option<&Wanted>, ctx: &Context) -> Result<Child> {
         let content = content(archive);
         let manifests = self.index.manifests();
         let mut seen = HashSet::new();

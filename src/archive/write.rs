@@ -8,7 +8,7 @@ use crate::engine::Task;
 use crate::error::{Error, Result, invalid};
 use crate::image::Image;
 use crate::index::{Child, Index};
-use crate::options::{Format, Options};
+use crate::options::{ArchiveFormat, Options};
 use crate::source::Place;
 use crate::stream::BlobOut;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
@@ -20,8 +20,8 @@ use std::sync::Arc;
 /// Blobs that are fetched at once where the options say nothing.
 const JOBS: u32 = 4;
 /// The options that are read where the bytes go out in order, and where they go to a file.
-const IN_ORDER: &[&str] = &["format", "foreign_layers"];
-const TO_A_FILE: &[&str] = &["format", "foreign_layers", "jobs"];
+const IN_ORDER: &[&str] = &["archive_format", "foreign_layers"];
+const TO_A_FILE: &[&str] = &["archive_format", "foreign_layers", "jobs"];
 
 /// An image or index that goes into an archive, and what it is called there.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ impl Archive {
     /// give the same bytes.
     ///
     /// Errors: `Io`; `Unsupported` where the form has no indexes or artifacts; `InvalidArgument` for a name that is no
-    /// reference; `DigestMismatch` and all others of the places that the blobs come from. Options: format, jobs,
+    /// reference; `DigestMismatch` and all others of the places that the blobs come from. Options: archive_format, jobs,
     /// foreign_layers: with it non-distributable layers are in the archive too, and not only named.
     pub fn write(path: &Path, items: &[ArchiveItem], options: &Options, ctx: &Context) -> Task<()> {
         let subject = path.display().to_string();
@@ -130,10 +130,10 @@ struct Work {
 impl Work {
     async fn plan(&self, ctx: &Context) -> Result<Plan> {
         let foreign_layers = self.options.foreign_layers;
-        match self.options.format.unwrap_or(Format::Docker) {
-            Format::Docker => save::plan(&self.items, foreign_layers, ctx).await,
-            Format::Oci => layout::plan(&self.items, foreign_layers, ctx).await,
-            Format::Legacy => save_v1::plan(&self.items, ctx).await,
+        match self.options.archive_format.unwrap_or(ArchiveFormat::Docker) {
+            ArchiveFormat::Docker => save::plan(&self.items, foreign_layers, ctx).await,
+            ArchiveFormat::Oci => layout::plan(&self.items, foreign_layers, ctx).await,
+            ArchiveFormat::Legacy => save_v1::plan(&self.items, ctx).await,
         }
     }
 

@@ -342,7 +342,6 @@ impl ImageBuilder {
             }
             None => {
                 options.only("building from scratch", &["format"])?;
-                options.format.map(Format::of_documents).transpose()?;
                 Ok(Home::Local(Place::here()?))
             }
         }

@@ -2,8 +2,7 @@
 
 use super::Global;
 use super::medium::Medium;
-use parbuckle::archive::Archive;
-use parbuckle::{Child, Code, Context, Error, Image, Options, Result};
+use parbuckle::{Archive, Child, Code, Context, Error, Image, Options, Result};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -1,8 +1,10 @@
 //! Where an image lies: what `parb copy` and its like take for a name.
 
 use super::Global;
-use parbuckle::archive::{Archive, ArchiveItem};
-use parbuckle::{Child, Code, Context, Daemon, Error, Format, Layout, Options, Reference, Result, SinkHandle};
+use parbuckle::{
+    Archive, ArchiveFormat, ArchiveItem, Child, Code, Context, Daemon, Error, Layout, Options, Reference, Result,
+    SinkHandle,
+};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -11,7 +13,7 @@ use std::str::FromStr;
 pub(super) enum Medium {
     Registry(Reference),
     Layout { path: PathBuf, name: Option<String> },
-    Archive { path: PathBuf, name: Option<String>, format: Format },
+    Archive { path: PathBuf, name: Option<String>, format: ArchiveFormat },
     Daemon { host: Option<String>, reference: Reference },
 }
 
@@ -38,9 +40,9 @@ impl FromStr for Medium {
                 let (path, name) = path_and_name(rest)?;
                 Ok(Medium::Layout { path, name })
             }
-            Some(("oci-archive", rest)) => archive(rest, Format::Oci),
-            Some(("docker-archive", rest)) => archive(rest, Format::Docker),
-            Some(("legacy-archive", rest)) => archive(rest, Format::Legacy),
+            Some(("oci-archive", rest)) => archive(rest, ArchiveFormat::Oci),
+            Some(("docker-archive", rest)) => archive(rest, ArchiveFormat::Docker),
+            Some(("legacy-archive", rest)) => archive(rest, ArchiveFormat::Legacy),
             Some(("docker-daemon", rest)) => {
                 let (host, image) = match rest.split_once(',') {
                     Some((host, image)) => (Some(host.to_owned()), image),
@@ -108,7 +110,7 @@ impl Medium {
             }
             Medium::Archive { path, name, format } => {
                 let item = ArchiveItem::new(value, name.as_deref());
-                Archive::write(path, &[item], &options.format(*format), ctx).wait()
+                Archive::write(path, &[item], &options.archive_format(*format), ctx).wait()
             }
             Medium::Daemon { host, reference } => {
                 let daemon = Daemon::connect(host.as_deref(), &Options::new(), ctx).wait()?;
@@ -126,6 +128,6 @@ impl Medium {
 pub(super) fn local(path: &Path) -> Medium {
     match path.is_dir() {
         true => Medium::Layout { path: path.to_owned(), name: None },
-        false => Medium::Archive { path: path.to_owned(), name: None, format: Format::Docker },
+        false => Medium::Archive { path: path.to_owned(), name: None, format: ArchiveFormat::Docker },
     }
 }

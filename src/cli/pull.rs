@@ -1,8 +1,9 @@
 //! `parb pull`.
 
 use super::Global;
-use parbuckle::archive::{Archive, ArchiveItem};
-use parbuckle::{Cache, Child, Client, Context, Format, Layout, Options, Reference, Result};
+use parbuckle::{
+    Archive, ArchiveFormat, ArchiveItem, Cache, Child, Client, Context, Layout, Options, Reference, Result,
+};
 use std::path::{Path, PathBuf};
 
 /// How many bytes a layer cache may hold.
@@ -90,13 +91,13 @@ impl Pull {
         ctx: &Context,
     ) -> Result<()> {
         let format = match form {
-            Form::Legacy => Format::Legacy,
-            Form::OciArchive | Form::Oci => Format::Oci,
-            Form::Tarball => Format::Docker,
+            Form::Legacy => ArchiveFormat::Legacy,
+            Form::OciArchive | Form::Oci => ArchiveFormat::Oci,
+            Form::Tarball => ArchiveFormat::Docker,
         };
         let item = |(name, value): &(String, Child)| ArchiveItem::new(value, Some(name));
         let items: Vec<_> = values.iter().map(item).collect();
-        Archive::write(path, &items, &self.moving(global.pushing()).format(format), ctx).wait()
+        Archive::write(path, &items, &self.moving(global.pushing()).archive_format(format), ctx).wait()
     }
 
     fn moving(&self, options: Options) -> Options {

@@ -11,7 +11,7 @@ use crate::ffi::lists::{Strings, parb_strings};
 use crate::ffi::op::{parb_op, start};
 use crate::ffi::options::{options_of, parb_options};
 use crate::ffi::text::{optional_text, path};
-use crate::{Archive, ArchiveItem, Format, Image, Index, Result, Task};
+use crate::{Archive, ArchiveFormat, ArchiveItem, Image, Index, Result, Task};
 use std::ffi::{CStr, c_char};
 use std::fs::File;
 use std::os::fd::BorrowedFd;
@@ -191,9 +191,9 @@ pub unsafe extern "C" fn parb_archive_free(archive: *mut parb_archive) {
 pub unsafe extern "C" fn parb_archive_kind(archive: *const parb_archive) -> *const c_char {
     get(null(), || {
         let kind: &'static CStr = match archive.get("archive")?.archive.kind() {
-            Format::Docker => c"docker",
-            Format::Oci => c"oci",
-            Format::Legacy => c"legacy",
+            ArchiveFormat::Docker => c"docker",
+            ArchiveFormat::Oci => c"oci",
+            ArchiveFormat::Legacy => c"legacy",
         };
         Ok(kind.as_ptr())
     })

@@ -40,19 +40,23 @@ mod layer;
 
 mod builder;
 
-mod layout;
 mod index_builder;
 
 mod mutate;
+
 mod parts;
-
-mod cache;
-
-mod memory;
 
 mod random;
 
 mod compare;
+
+mod layout;
+
+mod archive;
+
+mod cache;
+
+mod memory;
 
 mod keychain;
 
@@ -61,6 +65,5 @@ mod client;
 mod remote;
 
 mod daemon;
-mod archive;
 
 mod server;

@@ -17,10 +17,9 @@ use crate::ffi::layout::{LayoutHandle, parb_layout};
 use crate::ffi::lists::{Strings, parb_buf, parb_strings};
 use crate::ffi::reference::{DescriptorHandle, parb_descriptor};
 use crate::ffi::report::{ReportHandle, parb_report};
-use crate::{Config, Context, Daemon, Descriptor, Image, Index, Layer, LayerWriter, Reader, Report};
-use crate::{Archive, Config, Context, Descriptor, Image, Index, Layer, LayerWriter, Reader, Report};
-use crate::{Config, Context, Descriptor, Image, Index, Layer, LayerWriter, Layout, Reader, Report};
-use crate::{Cache, Config, Context, Descriptor, Image, Index, Layer, LayerWriter, Reader, Report};
+use crate::{
+    Archive, Cache, Config, Context, Daemon, Descriptor, Image, Index, Layer, LayerWriter, Layout, Reader, Report,
+};
 use bytes::Bytes;
 use std::any::Any;
 use std::ffi::c_void;
@@ -288,13 +287,19 @@ pub unsafe extern "C" fn parb_op_take_report(op: *mut parb_op, out: *mut *mut pa
 }
 
 /// Takes a daemon out of an operation. Errors: as for parb_op_finish.
-/// Takes a layout out of an operation. Errors: as for parb_op_finish.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn parb_op_take_daemon(op: *mut parb_op, out: *mut *mut parb_daemon) -> *mut parb_error {
     call(|| take_into::<Daemon, _>(op, out, DaemonHandle::new))
+}
+
+/// Takes a layout out of an operation. Errors: as for parb_op_finish.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
 pub unsafe extern "C" fn parb_op_take_layout(op: *mut parb_op, out: *mut *mut parb_layout) -> *mut parb_error {
     call(|| take_into::<Layout, _>(op, out, LayoutHandle::new))
 }

@@ -5,7 +5,7 @@ use crate::ffi::boundary::{Draft, Opaque, Pointer, edit, free, get, new, optiona
 use crate::ffi::layer::parb_sink;
 use crate::ffi::reference::parb_ref;
 use crate::ffi::text::text;
-use crate::{CompressionOptions, Format, Options, Result};
+use crate::{ArchiveFormat, CompressionOptions, Format, Options, Result};
 use std::ffi::c_char;
 use std::ptr::null_mut;
 
@@ -115,20 +115,32 @@ pub unsafe extern "C" fn parb_options_set_compression(options: *mut parb_options
     })
 }
 
-/// Whose media types a new image carries: read by parb_image_builder_build where there is no base ("oci" without it)
-/// and by parb_archive_image ("docker" where the archive has no manifest). Which form a new archive has: read by
-/// parb_archive_write and parb_archive_write_fd ("docker" without it).
+/// Whose media types a new image or index carries. Read by the builders where there is no base ("oci" without it), by
+/// parb_archive_image ("docker" without it, where the archive has no manifest), and by what makes images and indexes
+/// of nothing, of parts or at random.
 ///
-/// @param format  "oci", "docker", or, of archives only, "legacy": that of docker save before 1.10
+/// @param oci_or_docker  "oci" or "docker"
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_options_set_format(options: *mut parb_options, format: *const c_char) {
+pub unsafe extern "C" fn parb_options_set_format(options: *mut parb_options, oci_or_docker: *const c_char) {
     edit(options, |o| {
-        o.format = Some(match text(format, "format")? {
-            "oci" => Format::Oci,
-            "docker" => Format::Docker,
-            "legacy" => Format::Legacy,
-            _ => return Err(invalid("format is none of \"oci\", \"docker\" and \"legacy\"")),
+        o.format = Some(format_of(oci_or_docker)?);
+        Ok(())
+    })
+}
+
+/// The form of a new archive. Read by parb_archive_write and parb_archive_write_fd ("docker" without it).
+///
+/// @param format  "docker", "oci", or "legacy": that of docker save before 1.10
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parb_options_set_archive_format(options: *mut parb_options, format: *const c_char) {
+    edit(options, |o| {
+        o.archive_format = Some(match text(format, "format")? {
+            "docker" => ArchiveFormat::Docker,
+            "oci" => ArchiveFormat::Oci,
+            "legacy" => ArchiveFormat::Legacy,
+            _ => return Err(invalid("format is none of \"docker\", \"oci\" and \"legacy\"")),
         });
         Ok(())
     })

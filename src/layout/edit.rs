@@ -59,6 +59,16 @@ impl Layout {
         self.put(Child::Index(index.clone()), name, true, options, ctx)
     }
 
+    /// [`Layout::add_image`] or [`Layout::add_index`].
+    pub fn add_any(&self, value: &Child, name: Option<&str>, options: &Options, ctx: &Context) -> Task<Descriptor> {
+        self.put(value.clone(), name, false, options, ctx)
+    }
+
+    /// [`Layout::replace_image`] or [`Layout::replace_index`].
+    pub fn replace_any(&self, value: &Child, name: Option<&str>, options: &Options, ctx: &Context) -> Task<Descriptor> {
+        self.put(value.clone(), name, true, options, ctx)
+    }
+
     /// Takes entries out of index.json, and gives their digests. The blobs stay until [`Layout::gc`].
     ///
     /// Errors: `Malformed`, `Io`. Options: durable.

@@ -31,24 +31,26 @@ impl Layout {
         which: Option<&str>,
         platform: Option<&Platform>,
     ) -> Result<Image> {
+        let found = self.find(ctx, which, platform).await?;
+        self.image_in(ctx, found, &platform.cloned().unwrap_or_default()).await
+    }
+
+    /// What is meant, image or index; of several entries the one for the platform.
+    pub(super) async fn find(&self, ctx: &Context, which: Option<&str>, platform: Option<&Platform>) -> Result<Child> {
         let entries = self.entries().await?;
-        let found = match which {
-            None => {
-                let entries =
-                    only(&entries, |d| d.media_type.is_empty() || d.media_type.is_image() || d.media_type.is_index());
-                self.one_of(ctx, &entries?, platform).await?
-            }
-            Some(text) => match (text.parse::<Digest>(), named(&entries, text)?) {
-                (Ok(digest), _) => self.with_digest(ctx, &entries, &digest).await?,
-                (Err(_), Some(named)) => self.one_of(ctx, &named, platform).await?,
-                (Err(_), None) => match text.contains('/').then(|| text.parse::<Platform>()) {
-                    Some(Ok(wanted)) => return self.image_for(ctx, &entries, &wanted).await,
-                    _ => return Err(not_named(&entries, text)),
-                },
-            },
+        let Some(text) = which else {
+            let entries =
+                only(&entries, |d| d.media_type.is_empty() || d.media_type.is_image() || d.media_type.is_index());
+            return self.one_of(ctx, &entries?, platform).await;
         };
-        let platform = platform.cloned().unwrap_or_default();
-        self.image_in(ctx, found, &platform).await
+        match (text.parse::<Digest>(), named(&entries, text)?) {
+            (Ok(digest), _) => self.with_digest(ctx, &entries, &digest).await,
+            (Err(_), Some(named)) => self.one_of(ctx, &named, platform).await,
+            (Err(_), None) => match text.contains('/').then(|| text.parse::<Platform>()) {
+                Some(Ok(wanted)) => self.image_for(ctx, &entries, &wanted).await.map(Child::Image),
+                _ => Err(not_named(&entries, text)),
+            },
+        }
     }
 
     pub(super) async fn find_index(&self, ctx: &Context, which: Option<&str>) -> Result<Index> {

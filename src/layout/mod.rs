@@ -35,7 +35,7 @@ use crate::context::Context;
 use crate::engine::Task;
 use crate::error::{Code, Error, Result, malformed};
 use crate::image::Image;
-use crate::index::Index;
+use crate::index::{Child, Index};
 use crate::oci::IndexManifest;
 use crate::options::Options;
 use crate::source::{Home, Place};
@@ -155,6 +155,23 @@ impl Layout {
         let (layout, which) = (self.clone(), which.map(ToOwned::to_owned));
         self.home().spawn(ctx, |ctx| async move {
             let found = layout.find_index(&ctx, which.as_deref()).await;
+            found.map_err(|e| e.or_subject(layout.path().display()))
+        })
+    }
+
+    /// What is meant, as for [`Layout::image`], be it image or index; with a platform in the options, an image.
+    ///
+    /// Errors and options: as for [`Layout::image`].
+    pub fn any(&self, which: Option<&str>, options: &Options, ctx: &Context) -> Task<Child> {
+        if let Err(e) = options.only("what is in a layout", &["platform"]) {
+            return Task::ready(Err(e));
+        }
+        let (layout, which, platform) = (self.clone(), which.map(ToOwned::to_owned), options.platform.clone());
+        self.home().spawn(ctx, |ctx| async move {
+            let found = match &platform {
+                Some(_) => layout.find_image(&ctx, which.as_deref(), platform.as_ref()).await.map(Child::Image),
+                None => layout.find(&ctx, which.as_deref(), None).await,
+            };
             found.map_err(|e| e.or_subject(layout.path().display()))
         })
     }

@@ -4,7 +4,7 @@ use crate::builder::layer_entry;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::layer::Layer;
-use crate::oci::{Descriptor, MediaType};
+use crate::oci::Descriptor;
 use crate::options::Format;
 use crate::stream::Compression;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
@@ -56,11 +56,7 @@ pub(super) fn named(old: &Descriptor, content: Compression, family: Format) -> D
     if told == Some(content) {
         return old.clone();
     }
-    let media_type = match content {
-        Compression::None => MediaType::OCI_LAYER,
-        Compression::Gzip => MediaType::OCI_LAYER_GZIP,
-        Compression::Zstd => MediaType::OCI_LAYER_ZSTD,
-    };
+    let media_type = content.media_type();
     layer_entry(&Descriptor { media_type, ..old.clone() }, family)
 }
 

@@ -2,6 +2,7 @@
 
 use super::{gzip, zstd};
 use crate::error::{Result, invalid, malformed};
+use crate::oci::MediaType;
 use bytes::{Buf, Bytes};
 use flate2::{Decompress, FlushDecompress, Status};
 use std::fmt;
@@ -28,6 +29,14 @@ impl Compression {
             Compression::Gzip => "gzip",
             Compression::Zstd => "zstd",
             Compression::Estargz => "estargz",
+        }
+    }
+    /// The OCI type of a layer that is compressed so.
+    pub(crate) fn media_type(self) -> MediaType {
+        match self {
+            Compression::None => MediaType::OCI_LAYER,
+            Compression::Gzip | Compression::Estargz => MediaType::OCI_LAYER_GZIP,
+            Compression::Zstd => MediaType::OCI_LAYER_ZSTD,
         }
     }
 }

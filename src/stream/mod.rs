@@ -28,8 +28,8 @@ mod inflate;
 mod spool;
 mod stats;
 mod tar;
-mod write;
 mod toc;
+mod write;
 mod zstd;
 
 pub(crate) use body::{Blocks, Chunks, Sender, channel};
@@ -42,9 +42,9 @@ pub(crate) use inflate::{Limits, decompressed};
 pub(crate) use spool::{Spool, SpoolBlob};
 pub(crate) use stats::Stats;
 pub(crate) use tar::{DirTar, TarEntries, check_head};
-pub(crate) use write::FileWriter;
 pub(crate) use tar::{END as TAR_END, filling as tar_filling};
 pub(crate) use tar::{Kind, TarEntry, TarStream, Timestamp, Verdict, XATTR as TAR_XATTR, retime_headers, rewritten};
+pub(crate) use write::FileWriter;
 
 pub(crate) use toc::{CHUNKED_DIGEST, CHUNKED_POSITION, ESTARGZ_DIGEST, ESTARGZ_SIZE};
 pub(crate) use toc::{MAX_LINKS, MAX_TOC, chunked_position, clean, estargz as estargz_toc, whole};

@@ -8,7 +8,7 @@ use parbuckle::{
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-const FORMS: [Format; 3] = [Format::Docker, Format::Oci, Format::Legacy];
+const FORMS: [ArchiveFormat; 3] = [ArchiveFormat::Docker, ArchiveFormat::Oci, ArchiveFormat::Legacy];
 
 fn ctx() -> Context {
     Context::with_timeout(std::time::Duration::from_secs(60))

@@ -14,9 +14,9 @@ mod read_tests;
 mod rewrite;
 mod write;
 
+pub(crate) use header::{check_head, file_header};
 pub(crate) use read::{Kind, TarEntry, TarStream, Timestamp, XATTR};
 pub(crate) use rewrite::{Verdict, retime_headers, rewritten};
-pub(crate) use header::{check_head, file_header};
 pub(crate) use write::{END, filling};
 
 use crate::digest::shown;
