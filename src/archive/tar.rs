@@ -35,6 +35,7 @@ struct Inner {
     file: Arc<File>,
     subject: Arc<str>,
     records: HashMap<Box<str>, Record>,
+    complete: bool,
 }
 
 struct Record {
@@ -83,8 +84,8 @@ impl Entries {
                 .await?;
             scan = back;
             if done.map_err(|e| e.or_subject(&subject))? {
-                let records = scan.records;
-                return Ok(Entries(Arc::new(Inner { place: place.clone(), file, subject, records })));
+                let (place, Scan { records, complete, .. }) = (place.clone(), scan);
+                return Ok(Entries(Arc::new(Inner { place, file, subject, records, complete })));
             }
         }
     }
@@ -92,6 +93,11 @@ impl Entries {
     /// The archive's name in errors.
     pub(super) fn subject(&self) -> &str {
         &self.0.subject
+    }
+
+    /// Whether the tar has an end. Not all have one that are whole.
+    pub(super) fn complete(&self) -> bool {
+        self.0.complete
     }
 
     /// Every name there is, in no order.
@@ -232,6 +238,7 @@ struct Scan {
     records: HashMap<Box<str>, Record>,
     entries: usize,
     names: usize,
+    complete: bool,
 }
 
 #[derive(Default)]
@@ -246,7 +253,8 @@ struct Ahead {
 
 impl Scan {
     fn new(file: Arc<File>, size: u64) -> Scan {
-        Scan { file, size, at: 0, ahead: Ahead::default(), records: HashMap::new(), entries: 0, names: 0 }
+        let (ahead, records) = (Ahead::default(), HashMap::new());
+        Scan { file, size, at: 0, ahead, records, entries: 0, names: 0, complete: false }
     }
 
     /// Reads some headers; whether these were the last.
@@ -254,6 +262,7 @@ impl Scan {
         for _ in 0..AT_ONCE {
             let Some(block) = self.block()? else { return self.end() };
             if block == [0; BLOCK as usize] {
+                self.complete = true;
                 return match self.block()? {
                     Some(second) if second != [0; BLOCK as usize] => Err(malformed("a single block of zeros in a tar")),
                     _ => self.end(),
