@@ -160,6 +160,12 @@ typedef struct parb_layer_builder parb_layer_builder;
 typedef struct parb_layer_writer parb_layer_writer;
 
 /**
+ * An OCI image layout: images and indexes in a directory. Several processes may work in one at once. Immutable,
+ * shared between threads: index.json is read anew by each call. Yours to free.
+ */
+typedef struct parb_layout parb_layout;
+
+/**
  * Pairs of texts, sorted by key. Only lent.
  */
 typedef struct parb_map parb_map;
@@ -490,7 +496,7 @@ PARB_API bool parb_ctx_is_cancelled(const parb_ctx *ctx);
  */
 PARB_API void parb_ctx_progress(const parb_ctx *ctx, uint64_t *out_done, uint64_t *out_total);
 
-/* ---- 4. Operations (16 functions) ------------------------------------------------------------ */
+/* ---- 4. Operations (17 functions) ------------------------------------------------------------ */
 
 /**
  * Whether the operation is done, so that nothing about it waits any more. false for NULL.
@@ -608,6 +614,13 @@ PARB_API PARB_CHECK parb_error *parb_op_take_strings(parb_op *op, parb_strings *
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_op_take_report(parb_op *op, parb_report **out);
+
+/**
+ * Takes a layout out of an operation. Errors: as for parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_op_take_layout(parb_op *op, parb_layout **out);
 
 /**
  * Frees an operation. NULL is fine. One that still runs is cancelled; this never waits for it, and a queue it was
@@ -805,7 +818,7 @@ PARB_API const char *parb_report_message_at(const parb_report *report, size_t i)
  */
 PARB_API const char *parb_report_json(const parb_report *report);
 
-/* ---- 8. Options of a call (9 functions) ------------------------------------------------------ */
+/* ---- 8. Options of a call (10 functions) ----------------------------------------------------- */
 
 /**
  * Options with nothing set.
@@ -822,7 +835,8 @@ PARB_API PARB_CHECK parb_options *parb_options_new(void);
 PARB_API void parb_options_free(parb_options *options);
 
 /**
- * Which platform's image is meant where a reference names an index. Read by parb_resolve and parb_pull.
+ * Which platform's image is meant where a reference names an index. Read by parb_resolve, parb_pull,
+ * parb_layout_image.
  *
  * @param platform  os/architecture[/variant][:os.version], such as "linux/arm64/v8"
  * @since 0.1
@@ -831,7 +845,7 @@ PARB_API void parb_options_set_platform(parb_options *options, const char *platf
 
 /**
  * How many blobs are moved at once, at most. Read by parb_push, parb_push_index, parb_push_layer,
- * parb_image_validate.
+ * parb_image_validate, parb_layout_fsck, and by what puts images and indexes into a layout.
  *
  * @param jobs  1 or more; large blobs are never more than 4 at once
  * @since 0.1
@@ -874,11 +888,20 @@ PARB_API void parb_options_set_format(parb_options *options, const char *oci_or_
 PARB_API void parb_options_set_mount_from(parb_options *options, const parb_ref *repository);
 
 /**
- * Push non-distributable ("foreign") layers too, which are left out otherwise. Read by parb_push, parb_push_index.
+ * Move non-distributable ("foreign") layers too, which are left out otherwise. Read by parb_push, parb_push_index, and
+ * by what puts images and indexes into a layout.
  *
  * @since 0.1
  */
 PARB_API void parb_options_set_foreign_layers(parb_options *options);
+
+/**
+ * Flush files and directories before the call is done, so that it survives a power cut. Read by parb_layout_create and
+ * by what changes a layout.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_options_set_durable(parb_options *options);
 
 /* ---- 9. References and descriptors (18 functions) -------------------------------------------- */
 
@@ -1939,7 +1962,329 @@ PARB_API PARB_CHECK parb_error *parb_image_builder_build_start(
  */
 PARB_API void parb_image_builder_free(parb_image_builder *builder);
 
-/* ---- 16. Credentials (7 functions) ----------------------------------------------------------- */
+/* ---- 16. OCI image layouts in directories (30 functions) ------------------------------------- */
+
+/**
+ * Opens a layout that is there. Blocks on the disk.
+ *
+ * Errors: PARB_NOT_FOUND: there is none; PARB_MALFORMED, PARB_UNSUPPORTED: oci-layout or index.json is not what it has
+ * to be.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_open(
+    const char *path, const parb_options *options, const parb_ctx *ctx, parb_layout **out);
+
+/**
+ * parb_layout_open that returns at once; the layout comes from parb_op_take_layout.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_open_start(
+    const char *path, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Opens a layout, or makes one without entries where there is none, with the directories above it. Blocks on the disk.
+ *
+ * Errors: as for parb_layout_open, where something else is there; PARB_IO.
+ *
+ * @param options  durable
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_create(
+    const char *path, const parb_options *options, const parb_ctx *ctx, parb_layout **out);
+
+/**
+ * parb_layout_create that returns at once; the layout comes from parb_op_take_layout.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_create_start(
+    const char *path, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Another handle for the same layout; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_layout *parb_layout_clone(const parb_layout *layout);
+
+/**
+ * Frees a layout. NULL is fine. The directory stays.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_layout_free(parb_layout *layout);
+
+/**
+ * The directory, as it was given. Lives as long as the layout.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_layout_path(const parb_layout *layout);
+
+/**
+ * index.json as it is now: its entries, and the images and indexes they name. Blocks on the disk.
+ *
+ * Errors: PARB_MALFORMED, PARB_LIMIT_EXCEEDED (over 8 MiB), PARB_IO.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_index(
+    const parb_layout *layout, const parb_options *options, const parb_ctx *ctx, parb_index **out);
+
+/**
+ * parb_layout_index that returns at once; the index comes from parb_op_take_index.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_index_start(
+    const parb_layout *layout, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * An image of the layout. Where an index is meant, it is the index's image for the options' platform. Blocks on the
+ * disk.
+ *
+ * Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: several are meant, and the message lists them; PARB_DIGEST_MISMATCH,
+ * PARB_MALFORMED: it is damaged.
+ *
+ * @param which  a name (annotation org.opencontainers.image.ref.name or io.containerd.image.name), a digest or a
+ *               platform; NULL: the only image there is
+ * @param options  platform (linux/amd64 by default)
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_image(
+    const parb_layout *layout, const char *which, const parb_options *options, const parb_ctx *ctx,
+    parb_image **out);
+
+/**
+ * parb_layout_image that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_image_start(
+    const parb_layout *layout, const char *which, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * A nested index of the layout. Blocks on the disk.
+ *
+ * Errors: as for parb_layout_image; PARB_INVALID_ARGUMENT: it is an image.
+ *
+ * @param which  a name or a digest; NULL: the only index there is
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_child(
+    const parb_layout *layout, const char *which, const parb_options *options, const parb_ctx *ctx,
+    parb_index **out);
+
+/**
+ * parb_layout_child that returns at once; the index comes from parb_op_take_index.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_child_start(
+    const parb_layout *layout, const char *which, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * Puts an image into the layout: the blobs it lacks, then an entry at the end of index.json, unless one of the same
+ * digest and name is there. The entry is the image's own descriptor with this name or none, and with the platform of
+ * its config. Several entries may have one name. A blob that is there with the right size is not written again. Blocks
+ * while blobs are moved.
+ *
+ * Errors: PARB_DIGEST_MISMATCH: a source gives other bytes than promised; those of the source; PARB_IO.
+ *
+ * @param name  of the entry; NULL: it has none
+ * @param options  jobs, foreign_layers, durable
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_add_image(
+    const parb_layout *layout, const parb_image *image, const char *name,
+    const parb_options *options, const parb_ctx *ctx, parb_descriptor **out);
+
+/**
+ * parb_layout_add_image that returns at once; the entry comes from parb_op_take_descriptor.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_add_image_start(
+    const parb_layout *layout, const parb_image *image, const char *name,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Puts an index and everything below it into the layout; otherwise as parb_layout_add_image. Blocks while blobs are
+ * moved.
+ *
+ * Errors: as for parb_layout_add_image; PARB_LIMIT_EXCEEDED: it nests too deep.
+ *
+ * @param name  of the entry; NULL: it has none
+ * @param options  jobs, foreign_layers, durable
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_add_index(
+    const parb_layout *layout, const parb_index *index, const char *name,
+    const parb_options *options, const parb_ctx *ctx, parb_descriptor **out);
+
+/**
+ * parb_layout_add_index that returns at once; the entry comes from parb_op_take_descriptor.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_add_index_start(
+    const parb_layout *layout, const parb_index *index, const char *name,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * parb_layout_add_image in the place of the entries with this name or, without a name, with this digest: they go, and
+ * their blobs stay until parb_layout_gc. Blocks while blobs are moved.
+ *
+ * Errors: as for parb_layout_add_image.
+ *
+ * @param name  of the entry; NULL: it has none
+ * @param options  jobs, foreign_layers, durable
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_replace_image(
+    const parb_layout *layout, const parb_image *image, const char *name,
+    const parb_options *options, const parb_ctx *ctx, parb_descriptor **out);
+
+/**
+ * parb_layout_replace_image that returns at once; the entry comes from parb_op_take_descriptor.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_replace_image_start(
+    const parb_layout *layout, const parb_image *image, const char *name,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * parb_layout_add_index in the place of the entries with this name or, without a name, with this digest: they go, and
+ * their blobs stay until parb_layout_gc. Blocks while blobs are moved.
+ *
+ * Errors: as for parb_layout_add_index.
+ *
+ * @param name  of the entry; NULL: it has none
+ * @param options  jobs, foreign_layers, durable
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_replace_index(
+    const parb_layout *layout, const parb_index *index, const char *name,
+    const parb_options *options, const parb_ctx *ctx, parb_descriptor **out);
+
+/**
+ * parb_layout_replace_index that returns at once; the entry comes from parb_op_take_descriptor.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_replace_index_start(
+    const parb_layout *layout, const parb_index *index, const char *name,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Takes entries out of index.json, and gives their digests. Their blobs stay until parb_layout_gc. Blocks on the disk.
+ *
+ * Errors: PARB_MALFORMED, PARB_IO.
+ *
+ * @param matcher  NULL: every entry
+ * @param options  durable
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_remove(
+    const parb_layout *layout, const parb_matcher *matcher, const parb_options *options,
+    const parb_ctx *ctx, parb_strings **out);
+
+/**
+ * parb_layout_remove that returns at once; the digests come from parb_op_take_strings.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_remove_start(
+    const parb_layout *layout, const parb_matcher *matcher, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Sets an annotation of entries of index.json. Blocks on the disk.
+ *
+ * Errors: PARB_NOT_FOUND: no entry is meant; PARB_INVALID_ARGUMENT: an empty key; PARB_MALFORMED, PARB_IO.
+ *
+ * @param matcher  NULL: every entry
+ * @param value  NULL: the annotation is removed
+ * @param options  durable
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_annotate(
+    const parb_layout *layout, const parb_matcher *matcher, const char *key, const char *value,
+    const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_layout_annotate that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_annotate_start(
+    const parb_layout *layout, const parb_matcher *matcher, const char *key, const char *value,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Removes the blobs that nothing in index.json leads to, and what killed writers left; gives the digests and paths of
+ * what was removed. Entries lead to everything below them, artifacts included, and to their subjects; what refers to a
+ * kept manifest stays if it is an entry itself. Blocks until nobody puts blobs any more. Layers that were just written
+ * into parb_sink_layout stay while they live. Programs other than this library don't know its locks: not while they
+ * write.
+ *
+ * Errors: PARB_MALFORMED, PARB_DIGEST_MISMATCH: a manifest can't be read, so nothing is removed; PARB_IO.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_gc(
+    const parb_layout *layout, const parb_options *options, const parb_ctx *ctx,
+    parb_strings **out);
+
+/**
+ * parb_layout_gc that returns at once; the list comes from parb_op_take_strings.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_gc_start(
+    const parb_layout *layout, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Reads every file of the layout and reports what is wrong: blobs that are missing, of another size or other content,
+ * manifests that can't be read, files that don't belong there, entries that are there twice, what killed writers left.
+ * Garbage is no damage. Findings have a digest or a path as subject. Blocks while it reads.
+ *
+ * Errors: PARB_NOT_FOUND: there is no directory; PARB_IO.
+ *
+ * @param options  jobs
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_fsck(
+    const parb_layout *layout, const parb_options *options, const parb_ctx *ctx, parb_report **out);
+
+/**
+ * parb_layout_fsck that returns at once; the report comes from parb_op_take_report.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_fsck_start(
+    const parb_layout *layout, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * A layout as a sink: new layers are written straight into it while they are compressed, and adding an image that has
+ * them finds them there. They are garbage until then, but not collected while the layer lives. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_sink_layout(const parb_layout *layout, parb_sink **out);
+
+/* ---- 17. Credentials (7 functions) ----------------------------------------------------------- */
 
 /**
  * What docker login or podman login left behind, read here and now: $DOCKER_CONFIG or ~/.docker, $REGISTRY_AUTH_FILE,
@@ -1997,7 +2342,7 @@ PARB_API PARB_CHECK parb_keychain *parb_keychain_clone(const parb_keychain *keyc
  */
 PARB_API void parb_keychain_free(parb_keychain *keychain);
 
-/* ---- 17. The client (13 functions) ----------------------------------------------------------- */
+/* ---- 18. The client (13 functions) ----------------------------------------------------------- */
 
 /**
  * Options with nothing set.
@@ -2109,7 +2454,7 @@ PARB_API PARB_CHECK parb_error *parb_client_close(const parb_client *client, con
  */
 PARB_API void parb_client_free(parb_client *client);
 
-/* ---- 18. Registries (12 functions) ----------------------------------------------------------- */
+/* ---- 19. Registries (12 functions) ----------------------------------------------------------- */
 
 /**
  * What a reference names: media type, digest, size; with the option platform, the image for it in an index. Blocks on
@@ -2244,7 +2589,7 @@ PARB_API PARB_CHECK parb_error *parb_push_layer_start(
     const parb_client *client, const parb_ref *repository, const parb_layer *layer,
     const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
-/* ---- 19. The registry server (16 functions) -------------------------------------------------- */
+/* ---- 20. The registry server (16 functions) -------------------------------------------------- */
 
 /**
  * Options of a registry in memory on 127.0.0.1, a free port, for everybody.

@@ -66,6 +66,7 @@ parb_keychain = c_void_p
 parb_layer = c_void_p
 parb_layer_builder = c_void_p
 parb_layer_writer = c_void_p
+parb_layout = c_void_p
 parb_map = c_void_p
 parb_matcher = c_void_p
 parb_op = c_void_p
@@ -137,6 +138,7 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_op_take_buf": (parb_error, (parb_op, POINTER(parb_buf))),
     "parb_op_take_strings": (parb_error, (parb_op, POINTER(parb_strings))),
     "parb_op_take_report": (parb_error, (parb_op, POINTER(parb_report))),
+    "parb_op_take_layout": (parb_error, (parb_op, POINTER(parb_layout))),
     "parb_op_free": (None, (parb_op,)),
     # Completion queues
     "parb_queue_new": (parb_error, (POINTER(parb_queue),)),
@@ -175,6 +177,7 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_options_set_format": (None, (parb_options, c_char_p)),
     "parb_options_set_mount_from": (None, (parb_options, parb_ref)),
     "parb_options_set_foreign_layers": (None, (parb_options,)),
+    "parb_options_set_durable": (None, (parb_options,)),
     # References and descriptors
     "parb_ref_parse": (parb_error, (c_char_p, parb_options, POINTER(parb_ref))),
     "parb_ref_with_tag": (parb_error, (parb_ref, c_char_p, POINTER(parb_ref))),
@@ -307,6 +310,37 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_image_builder_build": (parb_error, (parb_image_builder, parb_options, parb_ctx, POINTER(parb_image))),
     "parb_image_builder_build_start": (parb_error, (parb_image_builder, parb_options, parb_ctx, POINTER(parb_op))),
     "parb_image_builder_free": (None, (parb_image_builder,)),
+    # OCI image layouts in directories
+    "parb_layout_open": (parb_error, (c_char_p, parb_options, parb_ctx, POINTER(parb_layout))),
+    "parb_layout_open_start": (parb_error, (c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layout_create": (parb_error, (c_char_p, parb_options, parb_ctx, POINTER(parb_layout))),
+    "parb_layout_create_start": (parb_error, (c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layout_clone": (parb_layout, (parb_layout,)),
+    "parb_layout_free": (None, (parb_layout,)),
+    "parb_layout_path": (c_char_p, (parb_layout,)),
+    "parb_layout_index": (parb_error, (parb_layout, parb_options, parb_ctx, POINTER(parb_index))),
+    "parb_layout_index_start": (parb_error, (parb_layout, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layout_image": (parb_error, (parb_layout, c_char_p, parb_options, parb_ctx, POINTER(parb_image))),
+    "parb_layout_image_start": (parb_error, (parb_layout, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layout_child": (parb_error, (parb_layout, c_char_p, parb_options, parb_ctx, POINTER(parb_index))),
+    "parb_layout_child_start": (parb_error, (parb_layout, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layout_add_image": (parb_error, (parb_layout, parb_image, c_char_p, parb_options, parb_ctx, POINTER(parb_descriptor))),
+    "parb_layout_add_image_start": (parb_error, (parb_layout, parb_image, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layout_add_index": (parb_error, (parb_layout, parb_index, c_char_p, parb_options, parb_ctx, POINTER(parb_descriptor))),
+    "parb_layout_add_index_start": (parb_error, (parb_layout, parb_index, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layout_replace_image": (parb_error, (parb_layout, parb_image, c_char_p, parb_options, parb_ctx, POINTER(parb_descriptor))),
+    "parb_layout_replace_image_start": (parb_error, (parb_layout, parb_image, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layout_replace_index": (parb_error, (parb_layout, parb_index, c_char_p, parb_options, parb_ctx, POINTER(parb_descriptor))),
+    "parb_layout_replace_index_start": (parb_error, (parb_layout, parb_index, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layout_remove": (parb_error, (parb_layout, parb_matcher, parb_options, parb_ctx, POINTER(parb_strings))),
+    "parb_layout_remove_start": (parb_error, (parb_layout, parb_matcher, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layout_annotate": (parb_error, (parb_layout, parb_matcher, c_char_p, c_char_p, parb_options, parb_ctx)),
+    "parb_layout_annotate_start": (parb_error, (parb_layout, parb_matcher, c_char_p, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layout_gc": (parb_error, (parb_layout, parb_options, parb_ctx, POINTER(parb_strings))),
+    "parb_layout_gc_start": (parb_error, (parb_layout, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layout_fsck": (parb_error, (parb_layout, parb_options, parb_ctx, POINTER(parb_report))),
+    "parb_layout_fsck_start": (parb_error, (parb_layout, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_sink_layout": (parb_error, (parb_layout, POINTER(parb_sink))),
     # Credentials
     "parb_keychain_default": (parb_keychain, ()),
     "parb_keychain_anonymous": (parb_keychain, ()),
