@@ -264,8 +264,9 @@ unsafe fn child(
 }
 
 /// Puts an image into the layout: the blobs it lacks, then an entry at the end of index.json, unless one of the same
-/// digest and name is there. The entry is the image's own descriptor with this name or none, and with the platform of its
-/// config. Several entries may have one name. Blocks while blobs are moved.
+/// digest and name is there. The entry is the image's own descriptor with this name or none, and with the platform of
+/// its config. Several entries may have one name. A blob that is there with the right size is not written again. Blocks
+/// while blobs are moved.
 ///
 /// Errors: PARB_DIGEST_MISMATCH: a source gives other bytes than promised; those of the source; PARB_IO.
 ///
@@ -555,9 +556,10 @@ unsafe fn annotate(
 }
 
 /// Removes the blobs that nothing in index.json leads to, and what killed writers left; gives the digests and paths of
-/// what was removed. Entries lead to everything below them, artifacts and subjects included; what refers to a kept manifest
-/// stays if it is an entry itself. Blocks until nobody puts blobs any more. Layers that were just written into
-/// parb_sink_layout stay while they live. Programs other than this library don't know its locks: not while they write.
+/// what was removed. Entries lead to everything below them, artifacts included, and to their subjects; what refers to a
+/// kept manifest stays if it is an entry itself. Blocks until nobody puts blobs any more. Layers that were just written
+/// into parb_sink_layout stay while they live. Programs other than this library don't know its locks: not while they
+/// write.
 ///
 /// Errors: PARB_MALFORMED, PARB_DIGEST_MISMATCH: a manifest can't be read, so nothing is removed; PARB_IO.
 ///

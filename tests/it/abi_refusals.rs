@@ -317,6 +317,7 @@ fn valid(f: &Function, p: &Param) -> String {
             "text" if f.name == "parb_ref_parse" => "reference".into(),
             "path" if f.name.starts_with("parb_layer_from_file") => "tar_file".into(),
             "path" if f.name.starts_with("parb_layer_from_dir") => "directory".into(),
+            "path" if f.name.starts_with("parb_layout_") => "layout_directory".into(),
             "path" if f.name == "parb_server_options_set_storage_dir" => "directory".into(),
             "path" if f.name.starts_with("parb_archive_open") => "archive_file".into(),
             "path" if f.name.starts_with("parb_archive_write") => "\"/dev/null\"".into(),

@@ -12,6 +12,8 @@ mod deps;
 mod golden_mutate;
 mod header;
 mod layers;
+mod layout;
+mod layout_crash;
 mod oci_properties;
 mod server_auth;
 mod server_discovery;

@@ -140,6 +140,7 @@ static const char CONFIG[] =
 static uint8_t tar[1024]; /* two blocks of zeros are an empty tar */
 static char tar_file[512], archive_file[512], directory[512], reference[128];
 static int nothing; /* a descriptor that takes everything and gives nothing */
+static char tar_file[512], directory[512], layout_directory[512], reference[128];
 static parb_ref *index_reference;
 
 static void must(parb_error *error) {
@@ -172,6 +173,7 @@ static void *fresh(int type) {
     case T_parb_index_builder: out = parb_index_builder_new(NULL); break;
     case T_parb_keychain: out = parb_keychain_anonymous(); break;
     case T_parb_layer: must(parb_layer_from_bytes(tar, sizeof tar, NULL, NULL, (parb_layer **)&out)); break;
+    case T_parb_layout: must(parb_layout_create(layout_directory, NULL, NULL, (parb_layout **)&out)); break;
     case T_parb_layer_builder: out = parb_layer_builder_new(); break;
     case T_parb_layer_writer: must(parb_layer_writer_new(NULL, NULL, (parb_layer_writer **)&out)); break;
     case T_parb_matcher: out = parb_matcher_new(); break;
@@ -180,6 +182,7 @@ static void *fresh(int type) {
     case T_parb_queue: must(parb_queue_new((parb_queue **)&out)); break;
     case T_parb_reader: must(parb_layer_open(live[T_parb_layer], NULL, NULL, (parb_reader **)&out)); break;
     case T_parb_ref: must(parb_ref_parse(reference, NULL, (parb_ref **)&out)); break;
+    case T_parb_report: must(parb_layout_fsck(live[T_parb_layout], NULL, NULL, (parb_report **)&out)); break;
     case T_parb_server: must(parb_serve(NULL, NULL, (parb_server **)&out)); break;
     case T_parb_server_options: out = parb_server_options_new(); break;
     case T_parb_sink: must(parb_sink_repository(live[T_parb_client], live[T_parb_ref], (parb_sink **)&out)); break;
@@ -255,6 +258,7 @@ static void put_index(void) {
 static void set_up(const char *dir) {
   snprintf(tar_file, sizeof tar_file, "%s/layer.tar", dir);
   snprintf(directory, sizeof directory, "%s/empty", dir);
+  snprintf(layout_directory, sizeof layout_directory, "%s/layout", dir);
   FILE *f = fopen(tar_file, "wb");
   if (f == NULL || fwrite(tar, 1, sizeof tar, f) != sizeof tar || fclose(f) != 0) exit(2);
   live[T_parb_server] = fresh(T_parb_server);
@@ -277,7 +281,7 @@ static void set_up(const char *dir) {
   live[T_parb_map] = (void *)parb_image_annotations(live[T_parb_image]);
   for (int t = 0; t < N_TYPES; t++) {
     if (live[t] != NULL) memcpy(tags[t], live[t], 8);
-    else if (t != T_parb_event && t != T_parb_report) {
+    else if (t != T_parb_event) {
       fprintf(stderr, "setting up: no live %s\n", TYPE_NAMES[t]);
       exit(2);
     }
