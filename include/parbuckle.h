@@ -1809,7 +1809,8 @@ PARB_API void parb_image_builder_replace_layer(
     parb_image_builder *builder, size_t i, const parb_layer *layer);
 
 /**
- * What the history says of the layer (or step without one) added or replaced last. Each text may be NULL: nothing is said.
+ * What the history says of the layer (or step without one) added or replaced last. Each text may be NULL: nothing is
+ * said.
  *
  * @param rfc3339  when; NULL: time zero
  * @since 0.1
@@ -2272,8 +2273,8 @@ PARB_API void parb_index_builder_set_artifact_type(
 PARB_API void parb_index_builder_set_format(parb_index_builder *builder, const char *oci_or_docker);
 
 /**
- * Makes the index; the builder can go on and build again. Without changes it is the base itself. Moves no image; blocks
- * on the network for the configs of added images, and for nested indexes where they are flattened.
+ * Makes the index; the builder can go on and build again. Without changes it is the base itself. Moves no image;
+ * blocks on the network for the configs of added images, and for nested indexes where they are flattened.
  *
  * Errors: the first mistake of the setters; those of parb_image_config and parb_index_child; PARB_INVALID_STATE: two
  * threads at once.
@@ -2304,12 +2305,12 @@ PARB_API void parb_index_builder_free(parb_index_builder *builder);
 /* ---- 17. Changes that make new layers, or take several images (20 functions) ----------------- */
 
 /**
- * The image with every layer compressed as the options say, streaming: the diff ids, and with them the config, stay, and
- * are verified on the way. Layers that are compressed so already are kept, unless a level is asked for; layers that
- * their makers host themselves, and what is no layer, are left alone. Media types follow the content (in a Docker image
- * zstd has the OCI's). Blocks while layers are read and written.
+ * The image with every layer compressed as the options say, or plain layers as gzip where they don't, streaming: the
+ * diff ids, and with them the config, stay, and are verified on the way. Layers that are compressed so already are
+ * kept, unless a level is asked for; layers that their makers host themselves, and what is no layer, are left alone.
+ * Media types follow the content (in a Docker image zstd has the OCI's). Blocks while layers are read and written.
  *
- * Errors: PARB_INVALID_ARGUMENT: no compression is named; PARB_DIGEST_MISMATCH; those of the network and the sink.
+ * Errors: PARB_DIGEST_MISMATCH; those of the network and the sink.
  *
  * @param options  compression, sink, jobs
  * @since 0.1
@@ -2389,7 +2390,7 @@ PARB_API PARB_CHECK parb_error *parb_image_rebase(
     const char *name, const parb_options *options, const parb_ctx *ctx, parb_image **out);
 
 /**
- * parb_image_rebase that returns at once; the image comes from parb_op_take_image.
+ * parb_image_rebase that returns at once; the image comes from parb_op_take_image. `name` may be NULL.
  *
  * @since 0.1
  */
@@ -2398,8 +2399,8 @@ PARB_API PARB_CHECK parb_error *parb_image_rebase_start(
     const char *name, const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
- * parb_image_rebase for every image of an index, with the images of the bases for its platform. What is no image stays;
- * attestations of images that changed are left out, as they no longer hold. Blocks on the network.
+ * parb_image_rebase for every image of an index, with the images of the bases for its platform. What is no image
+ * stays; attestations of images that changed are left out, as they no longer hold. Blocks on the network.
  *
  * Errors: those of parb_image_rebase; PARB_NOT_FOUND: a base has no image for a platform.
  *
@@ -2412,7 +2413,7 @@ PARB_API PARB_CHECK parb_error *parb_index_rebase(
     const char *name, const parb_options *options, const parb_ctx *ctx, parb_index **out);
 
 /**
- * parb_index_rebase that returns at once; the index comes from parb_op_take_index.
+ * parb_index_rebase that returns at once; the index comes from parb_op_take_index. `name` may be NULL.
  *
  * @since 0.1
  */
@@ -2510,8 +2511,8 @@ PARB_API PARB_CHECK parb_error *parb_image_edit_file_start(
     const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
- * The image without a file, or without a directory and all that is in it, by a layer on top that hides it. Blocks while
- * the new layer is written.
+ * The image without a file, or without a directory and all that is in it, by a layer on top that hides it. Blocks
+ * while the new layer is written.
  *
  * Errors: PARB_INVALID_ARGUMENT: the path is none; PARB_NOT_FOUND: there is nothing of this name; those of the network
  * and the sink.
