@@ -5,8 +5,10 @@
 
 mod append;
 mod digest;
+mod index;
 mod mutate;
 mod pull;
+mod rebase;
 mod registry;
 
 use clap::{Args, Parser, Subcommand};
@@ -59,8 +61,10 @@ impl Global {
 enum Command {
     Append(append::Append),
     Digest(digest::Digest),
+    Index(index::Index),
     Mutate(mutate::Mutate),
     Pull(pull::Pull),
+    Rebase(rebase::Rebase),
     Registry(registry::Registry),
 }
 
@@ -70,8 +74,10 @@ impl Command {
         match self {
             Command::Append(command) => command.run(global, &ctx),
             Command::Digest(command) => command.run(global, &ctx),
+            Command::Index(command) => command.run(global, &ctx),
             Command::Mutate(command) => command.run(global, &ctx),
             Command::Pull(command) => command.run(global, &ctx),
+            Command::Rebase(command) => command.run(global, &ctx),
             Command::Registry(command) => command.run(),
         }
     }
