@@ -124,7 +124,8 @@ impl ImageBuilder {
         let at = self.last_layer()?;
         self.annotate_layer(at, key, value)
     }
-    /// Where else the layer added or replaced last can be had; an empty list says nothing.
+    /// Where else the layer added or replaced last can be had; an empty list says nothing. A layer that can be had
+    /// elsewhere is pushed only with [`Options::foreign_layers`].
     ///
     /// Errors: `InvalidArgument` where no layer was added yet.
     pub fn set_layer_urls(&mut self, urls: Vec<String>) -> Result<&mut Self> {

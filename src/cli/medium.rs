@@ -118,7 +118,7 @@ impl Medium {
                     let why = "a daemon takes images: choose one of the index with --platform";
                     return Err(Error::new(Code::Unsupported, why).subject(reference));
                 };
-                daemon.load(image, std::slice::from_ref(reference), &Options::new(), ctx).wait().map(drop)
+                daemon.load(image, Some(reference), &Options::new(), ctx).wait().map(drop)
             }
         }
     }

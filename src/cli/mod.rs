@@ -8,10 +8,12 @@ mod copy;
 mod digest;
 mod export;
 mod flatten;
+mod index;
 mod medium;
 mod mutate;
 mod pull;
 mod push;
+mod rebase;
 mod registry;
 mod validate;
 
@@ -81,6 +83,8 @@ enum Command {
     Mutate(mutate::Mutate),
     Pull(pull::Pull),
     Push(push::Push),
+    Index(index::Index),
+    Rebase(rebase::Rebase),
     Registry(registry::Registry),
     Validate(validate::Validate),
 }
@@ -97,6 +101,8 @@ impl Command {
             Command::Mutate(command) => command.run(global, &ctx),
             Command::Pull(command) => command.run(global, &ctx),
             Command::Push(command) => command.run(global, &ctx),
+            Command::Index(command) => command.run(global, &ctx),
+            Command::Rebase(command) => command.run(global, &ctx),
             Command::Registry(command) => command.run(),
             Command::Validate(command) => command.run(global, &ctx),
         }

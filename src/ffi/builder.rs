@@ -133,7 +133,8 @@ pub unsafe extern "C" fn parb_image_builder_set_layer_annotation(
     edit(builder, |b| b.set_layer_annotation(text(key, "key")?, optional_text(value, "value")?).map(drop))
 }
 
-/// Where else the layer added or replaced last can be had.
+/// Where else the layer added or replaced last can be had. A layer that can be had elsewhere is pushed only with
+/// parb_options_set_foreign_layers.
 ///
 /// @param urls  NULL: nowhere
 ///

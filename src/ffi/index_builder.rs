@@ -251,8 +251,8 @@ pub unsafe extern "C" fn parb_index_builder_set_format(builder: *mut parb_index_
     })
 }
 
-/// Makes the index; the builder can go on and build again. Without changes it is the base itself. Moves no image; blocks
-/// on the network for the configs of added images, and for nested indexes where they are flattened.
+/// Makes the index; the builder can go on and build again. Without changes it is the base itself. Moves no image;
+/// blocks on the network for the configs of added images, and for nested indexes where they are flattened.
 ///
 /// Errors: the first mistake of the setters; those of parb_image_config and parb_index_child; PARB_INVALID_STATE: two
 /// threads at once.

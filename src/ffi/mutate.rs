@@ -13,12 +13,12 @@ use crate::{Image, Index, Layer, Result, Task};
 use bytes::Bytes;
 use std::ffi::c_char;
 
-/// The image with every layer compressed as the options say, streaming: the diff ids, and with them the config, stay, and
-/// are verified on the way. Layers that are compressed so already are kept, unless a level is asked for; layers that
-/// their makers host themselves, and what is no layer, are left alone. Media types follow the content (in a Docker image
-/// zstd has the OCI's). Blocks while layers are read and written.
+/// The image with every layer compressed as the options say, or plain layers as gzip where they don't, streaming: the
+/// diff ids, and with them the config, stay, and are verified on the way. Layers that are compressed so already are
+/// kept, unless a level is asked for; layers that their makers host themselves, and what is no layer, are left alone.
+/// Media types follow the content (in a Docker image zstd has the OCI's). Blocks while layers are read and written.
 ///
-/// Errors: PARB_INVALID_ARGUMENT: no compression is named; PARB_DIGEST_MISMATCH; those of the network and the sink.
+/// Errors: PARB_DIGEST_MISMATCH; those of the network and the sink.
 ///
 /// @param options  compression, sink, jobs
 /// @since 0.1
@@ -200,8 +200,8 @@ unsafe fn image_rebase(
     Ok(image.rebase(old, new, name, &options_of(options)?, &bounds(ctx)?))
 }
 
-/// parb_image_rebase for every image of an index, with the images of the bases for its platform. What is no image stays;
-/// attestations of images that changed are left out, as they no longer hold. Blocks on the network.
+/// parb_image_rebase for every image of an index, with the images of the bases for its platform. What is no image
+/// stays; attestations of images that changed are left out, as they no longer hold. Blocks on the network.
 ///
 /// Errors: those of parb_image_rebase; PARB_NOT_FOUND: a base has no image for a platform.
 ///
@@ -435,8 +435,8 @@ unsafe fn image_edit_file(
     Ok(image.edit_file(path, Some(data), &options_of(options)?, &bounds(ctx)?))
 }
 
-/// The image without a file, or without a directory and all that is in it, by a layer on top that hides it. Blocks while
-/// the new layer is written.
+/// The image without a file, or without a directory and all that is in it, by a layer on top that hides it. Blocks
+/// while the new layer is written.
 ///
 /// Errors: PARB_INVALID_ARGUMENT: the path is none; PARB_NOT_FOUND: there is nothing of this name; those of the network
 /// and the sink.

@@ -17,14 +17,14 @@ const AT_ONCE: u32 = 2;
 const OF_THE_BYTES: [&str; 3] =
     ["containerd.io/snapshot/stargz/", "io.containers.estargz.", "io.github.containers.zstd-chunked."];
 
-/// What `remake` makes of every distributable layer, each blob once; `None` where it stays.
-pub(super) async fn each<F>(
+/// What `remake` makes of every distributable layer, each blob once.
+pub(super) async fn each<T: Send, F>(
     layers: &[Layer],
     jobs: Option<u32>,
     remake: impl Fn(Layer) -> F,
-) -> Result<HashMap<Digest, Option<Layer>>>
+) -> Result<HashMap<Digest, T>>
 where
-    F: Future<Output = Result<Option<Layer>>> + Send,
+    F: Future<Output = Result<T>> + Send,
 {
     let mut seen = HashSet::new();
     let ours = |l: &&Layer| {

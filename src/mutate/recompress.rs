@@ -13,7 +13,7 @@ use crate::stream::{Blocks, Compression, CompressionOptions, sniff};
 use crate::writer;
 
 impl Image {
-    /// This image with every layer compressed as the options say, streaming. The diff ids, and with them the config,
+    /// This image with every layer compressed as the options say, or, where they don't, with plain layers as gzip. The diff ids, and with them the config,
     /// stay as they are, and are verified on the way. Layers that are compressed so already are kept, unless a level is
     /// asked for. Left alone are layers that their makers host themselves, and what is no layer. Media types follow the
     /// content; annotations that describe the compressed bytes (the tables of contents of eStargz and zstd:chunked)
@@ -21,7 +21,7 @@ impl Image {
     ///
     /// In a Docker image zstd layers get the OCI's media type, as Docker has none that others read.
     ///
-    /// Errors: `InvalidArgument` where no compression is named; `DigestMismatch`; those of reading and of the sink.
+    /// Errors: `InvalidArgument` for a level of nothing; `DigestMismatch`; those of reading and of the sink.
     /// Options: compression, sink, jobs (by default 2).
     pub fn recompress(&self, options: &Options, ctx: &Context) -> Task<Image> {
         let started =
@@ -43,13 +43,17 @@ async fn recompress(image: &Image, home: &Home, options: &Options, ctx: &Context
     let family = family(image.manifest());
     let known = image.manifest().config().media_type.is_config();
     let remake = |layer: Layer| async move {
-        if wanted.level.is_none() && Some(content(&layer, ctx).await?) == wanted.kind {
-            return Ok(None);
+        if wanted.level.is_none() {
+            let is = content(&layer, ctx).await?;
+            let stays = wanted.kind.map_or(is != Compression::None, |kind| is == kind);
+            if stays {
+                return Ok(Err(is));
+            }
         }
         // What the config claims is checked; without one, there is nothing to hold it against.
         let claimed = if known { Some(layer.find_diff_id(ctx).await?.clone()) } else { None };
         let open = || layer.uncompressed_chunks(ctx, claimed.as_ref());
-        writer::rewrite(home, options, ctx, open).await.map_err(|e| e.or_subject(&layer.descriptor().digest)).map(Some)
+        writer::rewrite(home, options, ctx, open).await.map_err(|e| e.or_subject(&layer.descriptor().digest)).map(Ok)
     };
     let made = anew::each(image.layers(), options.jobs, remake).await?;
 
@@ -59,13 +63,13 @@ async fn recompress(image: &Image, home: &Home, options: &Options, ctx: &Context
         let old = layer.descriptor().clone();
         let Some(outcome) = made.get(&old.digest) else { continue };
         let new = match outcome {
-            Some(new) => {
+            Ok(new) => {
                 let entry = anew::entry(&old, new.descriptor(), family);
                 *layer = new.clone();
                 entry
             }
             // The content is right; its name may not be.
-            None => anew::named(&old, wanted.kind.unwrap_or(Compression::Gzip), family),
+            Err(is) => anew::named(&old, *is, family),
         };
         if new != old
             && let Some(place) = edit.doc_mut().layers.as_mut().and_then(|all| all.get_mut(i))

@@ -79,14 +79,14 @@ impl Timing<'_> {
             return Err(Error::new(Code::Malformed, why).subject(image.digest()));
         }
         let seconds = if self.time.is_zero() { 0 } else { self.time.unix() };
-        let remake = |layer: Layer| async move { self.layer(&layer, seconds, ctx).await.map(Some) };
-        let made: HashMap<Digest, Option<Layer>> = anew::each(image.layers(), self.options.jobs, remake).await?;
+        let remake = |layer: Layer| async move { self.layer(&layer, seconds, ctx).await };
+        let made: HashMap<Digest, Layer> = anew::each(image.layers(), self.options.jobs, remake).await?;
 
         let (mut edit, mut doc) = (manifest.edit(), config.edit());
         let mut layers = image.layers().to_vec();
         let (mut entries, mut diff_ids) = (manifest.layers().to_vec(), claimed.to_vec());
         for ((layer, entry), diff_id) in layers.iter_mut().zip(&mut entries).zip(&mut diff_ids) {
-            let Some(Some(new)) = made.get(&entry.digest) else { continue };
+            let Some(new) = made.get(&entry.digest) else { continue };
             *entry = anew::entry(entry, new.descriptor(), family(manifest));
             *diff_id = new.find_diff_id(ctx).await?.clone();
             if let Some(said) = entry.annotations.get_mut(UNCOMPRESSED) {

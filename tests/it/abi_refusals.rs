@@ -194,8 +194,9 @@ fn one(f: &Function, i: usize, special: &str, what: &str, draft: bool, outcome: 
         let _ = writeln!(out, "    {}({call});", if refused { "refused" } else { "accepted" });
         for p in f.params.iter().enumerate().filter(|(j, p)| *j != i && p.kind == "out").map(|(_, p)| p) {
             let _ = match (&p.handle, refused) {
-                // It may have gone well.
-                (Some(handle), false) => writeln!(out, "    if ({0} != UNTOUCHED) discard(T_{handle}, {0});", p.name),
+                (Some(handle), false) => {
+                    writeln!(out, "    if ({0} != UNTOUCHED) discard(T_{handle}, {0});", p.name)
+                }
                 _ => writeln!(out, "    expect({}, \"{} is untouched\");", untouched(p), p.name),
             };
         }

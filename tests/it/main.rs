@@ -14,6 +14,7 @@ mod header;
 mod layers;
 mod layout;
 mod layout_crash;
+mod mutations;
 mod oci_properties;
 mod server_auth;
 mod server_discovery;

@@ -1,0 +1,78 @@
+//! `parb rebase`.
+
+use super::Global;
+use parbuckle::oci::Platform;
+use parbuckle::{Child, Client, Code, Context, Error, Image, Options, Reference, Result};
+
+/// Put an image, or every image of an index, on another base, and push it
+#[derive(clap::Args)]
+pub(super) struct Rebase {
+    /// The image or index
+    image: String,
+    /// The base that it is on; without it, the one that its annotations name
+    #[arg(long, alias = "old_base", value_name = "IMAGE")]
+    old_base: Option<String>,
+    /// The base that it shall be on; without it, what the name in its annotations stands for now
+    #[arg(long, alias = "new_base", value_name = "IMAGE")]
+    new_base: Option<String>,
+    /// Where the new image goes; without it, where the old one came from
+    #[arg(short, long)]
+    tag: Option<String>,
+}
+
+impl Rebase {
+    pub(super) fn run(self, global: &Global, ctx: &Context) -> Result<()> {
+        let (client, options) = (global.client()?, global.reading());
+        let source = Reference::parse(&self.image)?;
+        let original = client.pull_any(&source, &options, ctx).wait()?;
+        let model = match &original {
+            Child::Image(image) => image.clone(),
+            // Its images say what the base is, each the same.
+            Child::Index(index) => {
+                let first = index.manifest().pick(&Platform::default())?.digest.to_string();
+                index.image(&first, &Options::new(), ctx).wait()?
+            }
+        };
+        let (old, new) = self.bases(&source, &model)?;
+        let made = match &original {
+            Child::Image(image) => {
+                let of = |client: &Client, base: &Reference| client.pull(base, &options, ctx).wait();
+                let (old, from) = (of(&client, &old)?, of(&client, &new)?);
+                Child::Image(image.rebase(&old, &from, Some(&new.to_string()), &Options::new(), ctx).wait()?)
+            }
+            Child::Index(index) => {
+                let of = |client: &Client, base: &Reference| client.pull_index(base, &Options::new(), ctx).wait();
+                let (old, from) = (of(&client, &old)?, of(&client, &new)?);
+                Child::Index(index.rebase(&old, &from, Some(&new.to_string()), &Options::new(), ctx).wait()?)
+            }
+        };
+        let target = match &self.tag {
+            Some(tag) => Reference::parse(tag)?,
+            None if source.digest().is_some() => source.with_digest(made.descriptor().digest.clone()),
+            None => source,
+        };
+        client.push_any(&target, &made, &global.pushing(), ctx).wait()?;
+        super::print_pushed(&target, &made.descriptor().digest);
+        Ok(())
+    }
+
+    fn bases(&self, source: &Reference, model: &Image) -> Result<(Reference, Reference)> {
+        let said = model.base_annotations();
+        let missing = |flag: &str, what: &str| {
+            let why = format!("--{flag} is not given, and the image has no annotation with its base's {what}");
+            Error::new(Code::InvalidArgument, why).subject(source)
+        };
+        let name = said.name.as_deref().map(Reference::parse).transpose()?;
+        let new = match (&self.new_base, &name) {
+            (Some(new), _) => Reference::parse(new)?,
+            (None, Some(name)) => name.clone(),
+            (None, None) => return Err(missing("new-base", "name")),
+        };
+        let old = match (&self.old_base, said.digest) {
+            (Some(old), _) => Reference::parse(old)?,
+            (None, Some(digest)) => name.unwrap_or_else(|| new.clone()).with_digest(digest),
+            (None, None) => return Err(missing("old-base", "digest")),
+        };
+        Ok((old, new))
+    }
+}
