@@ -80,9 +80,20 @@ enum {
 /* ---- Types ----------------------------------------------------------------------------------- */
 
 /**
+ * Blobs and manifests that images, indexes and layers are made of: bytes, values, or a callback that opens them.
+ * Setters never fail: the call that is given the blobs reports the first mistake. One thread at a time. Yours to free.
+ */
+typedef struct parb_blobs parb_blobs;
+
+/**
  * Bytes that the library hands out. Yours to free.
  */
 typedef struct parb_buf parb_buf;
+
+/**
+ * A cache of blobs in a directory, shared between threads, and its directory between processes. Yours to free.
+ */
+typedef struct parb_cache parb_cache;
 
 /**
  * Talks to registries: a pool of connections, tokens and counters that calls share. Shared between threads; values
@@ -170,6 +181,11 @@ typedef struct parb_map parb_map;
  * of threads may use it while nobody changes it. Yours to free.
  */
 typedef struct parb_matcher parb_matcher;
+
+/**
+ * A store of images and indexes in memory, shared between threads. Yours to free.
+ */
+typedef struct parb_memory parb_memory;
 
 /**
  * A call under way, started by a function whose name ends in _start. Its outcome is there when it is done (wait for
@@ -262,6 +278,19 @@ typedef parb_error *(*parb_read_cb)(void *user, uint8_t *buf, size_t cap, size_t
  * Goes back to the start of a stream. Returns NULL, or an error made by parb_error_new.
  */
 typedef parb_error *(*parb_rewind_cb)(void *user);
+
+/**
+ * Opens a blob of the host: `out` takes a source of parb_source_new whose first byte is the blob's at `offset`, and
+ * which belongs to the library then. `blob` lives until the callback returns. It runs on a thread of its own and may
+ * wait. Returns NULL, or an error made by parb_error_new (PARB_NOT_FOUND: there is no such blob).
+ */
+typedef parb_error *(*parb_open_cb)(void *user, const parb_descriptor *blob, uint64_t offset, parb_source **out);
+
+/**
+ * Tells whether the host has a blob: 1 into `out_exists` if so, 0 if not, -1 if it has to be opened to find out. Runs
+ * on a thread of its own and may wait. Returns NULL, or an error made by parb_error_new.
+ */
+typedef parb_error *(*parb_exists_cb)(void *user, const parb_descriptor *blob, int32_t *out_exists);
 
 #ifdef __cplusplus
 extern "C" {
@@ -399,8 +428,8 @@ PARB_API void *parb_error_user(const parb_error *error);
 /* ---- 3. Events, and the context (12 functions) ----------------------------------------------- */
 
 /**
- * What happened: "download", "upload", "exists", "mount", "compress", "retry"; new kinds may come. Lives as long as
- * the event.
+ * What happened: "download", "upload", "exists", "mount", "compress", "retry", "cache", "skip"; new kinds may come.
+ * Lives as long as the event.
  *
  * @since 0.1
  */
@@ -490,7 +519,7 @@ PARB_API bool parb_ctx_is_cancelled(const parb_ctx *ctx);
  */
 PARB_API void parb_ctx_progress(const parb_ctx *ctx, uint64_t *out_done, uint64_t *out_total);
 
-/* ---- 4. Operations (16 functions) ------------------------------------------------------------ */
+/* ---- 4. Operations (17 functions) ------------------------------------------------------------ */
 
 /**
  * Whether the operation is done, so that nothing about it waits any more. false for NULL.
@@ -545,6 +574,13 @@ PARB_API PARB_CHECK parb_error *parb_op_finish(parb_op *op);
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_op_take_image(parb_op *op, parb_image **out);
+
+/**
+ * Takes a cache out of an operation. Errors: as for parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_op_take_cache(parb_op *op, parb_cache **out);
 
 /**
  * Takes an index out of an operation. Errors: as for parb_op_finish.
@@ -805,7 +841,7 @@ PARB_API const char *parb_report_message_at(const parb_report *report, size_t i)
  */
 PARB_API const char *parb_report_json(const parb_report *report);
 
-/* ---- 8. Options of a call (9 functions) ------------------------------------------------------ */
+/* ---- 8. Options of a call (12 functions) ----------------------------------------------------- */
 
 /**
  * Options with nothing set.
@@ -831,7 +867,7 @@ PARB_API void parb_options_set_platform(parb_options *options, const char *platf
 
 /**
  * How many blobs are moved at once, at most. Read by parb_push, parb_push_index, parb_push_layer,
- * parb_image_validate.
+ * parb_image_validate, parb_image_examine and their like, parb_memory_put_image, parb_cache_verify.
  *
  * @param jobs  1 or more; large blobs are never more than 4 at once
  * @since 0.1
@@ -857,7 +893,8 @@ PARB_API void parb_options_set_sink(parb_options *options, const parb_sink *sink
 PARB_API void parb_options_set_compression(parb_options *options, const char *name, int32_t level);
 
 /**
- * Whose media types a new image carries. Read by parb_image_builder_build where there is no base.
+ * Whose media types a new image carries. Read by parb_image_builder_build where there is no base,
+ * parb_image_from_config, parb_image_empty, parb_index_empty, parb_image_random, parb_index_random.
  *
  * @param oci_or_docker  "oci" (the default) or "docker"
  * @since 0.1
@@ -874,11 +911,33 @@ PARB_API void parb_options_set_format(parb_options *options, const char *oci_or_
 PARB_API void parb_options_set_mount_from(parb_options *options, const parb_ref *repository);
 
 /**
- * Push non-distributable ("foreign") layers too, which are left out otherwise. Read by parb_push, parb_push_index.
+ * Move non-distributable ("foreign") layers too, which are left out otherwise. Read by parb_push, parb_push_index,
+ * parb_memory_put_image, parb_memory_put_index.
  *
  * @since 0.1
  */
 PARB_API void parb_options_set_foreign_layers(parb_options *options);
+
+/**
+ * Keep layers decompressed, too, so that they are decompressed once. Read by parb_cache_open.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_options_set_uncompressed(parb_options *options);
+
+/**
+ * Look only whether layers are there, and read none. Read by parb_image_examine, parb_index_examine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_options_set_fast(parb_options *options);
+
+/**
+ * Compare the files in layers that differ. Read by parb_image_compare, parb_index_compare, parb_layer_compare.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_options_set_files(parb_options *options);
 
 /* ---- 9. References and descriptors (18 functions) -------------------------------------------- */
 
@@ -1081,7 +1140,7 @@ PARB_API void parb_matcher_add_annotation(
  */
 PARB_API void parb_matcher_set_name(parb_matcher *matcher, const char *name);
 
-/* ---- 11. Images (13 functions) --------------------------------------------------------------- */
+/* ---- 11. Images (15 functions) --------------------------------------------------------------- */
 
 /**
  * Another handle for the same image; NULL for NULL.
@@ -1134,6 +1193,21 @@ PARB_API const uint8_t *parb_image_manifest(const parb_image *image, size_t *out
 PARB_API const parb_map *parb_image_annotations(const parb_image *image);
 
 /**
+ * What kind of artifact the image is: what its manifest says, else the media type of its config. Lives as long as
+ * the image.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_image_artifact_type(const parb_image *image);
+
+/**
+ * Bytes of manifest, config and layers together.
+ *
+ * @since 0.1
+ */
+PARB_API uint64_t parb_image_size(const parb_image *image);
+
+/**
  * How many layers the image has.
  *
  * @since 0.1
@@ -1171,7 +1245,7 @@ PARB_API PARB_CHECK parb_error *parb_image_config_start(
     const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
- * Reads every blob of the image to its end and checks sizes, digests and diff ids. Blocks while it reads.
+ * Reads every blob of the image to its end and checks all that parb_image_examine does. Blocks while it reads.
  *
  * Errors: PARB_DIGEST_MISMATCH, PARB_MALFORMED with the blob's digest as subject; those of the network.
  *
@@ -1308,7 +1382,7 @@ PARB_API const char *parb_config_stop_signal(const parb_config *config);
  */
 PARB_API const parb_strings *parb_config_diff_ids(const parb_config *config);
 
-/* ---- 13. Indexes (11 functions) -------------------------------------------------------------- */
+/* ---- 13. Indexes (15 functions) -------------------------------------------------------------- */
 
 /**
  * Another handle for the same index; NULL for NULL.
@@ -1359,6 +1433,46 @@ PARB_API size_t parb_index_count(const parb_index *index);
  * @since 0.1
  */
 PARB_API const parb_descriptor *parb_index_at(const parb_index *index, size_t i);
+
+/**
+ * The platforms that its entries name, each once. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_platforms(const parb_index *index, parb_strings **out);
+
+/**
+ * The digests of the entries that are meant, in their order. Nested indexes are not looked into. Never blocks.
+ *
+ * Errors: the first mistake in the matcher.
+ *
+ * @param matcher  NULL: all entries
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_find(
+    const parb_index *index, const parb_matcher *matcher, parb_strings **out);
+
+/**
+ * Bytes of the index and of everything below it, each manifest and blob counted once. Blocks while it reads the
+ * manifests, the first time, and answers from memory afterwards.
+ *
+ * Errors: those of reading them; PARB_LIMIT_EXCEEDED: it nests too deep, or names too much.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_size(
+    const parb_index *index, const parb_options *options, const parb_ctx *ctx, uint64_t *out_size);
+
+/**
+ * parb_index_size that returns at once. After parb_op_finish the call itself answers from memory.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_size_start(
+    const parb_index *index, const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
  * The image with this digest, or the best one for this platform. Blocks on the network.
@@ -1939,7 +2053,645 @@ PARB_API PARB_CHECK parb_error *parb_image_builder_build_start(
  */
 PARB_API void parb_image_builder_free(parb_image_builder *builder);
 
-/* ---- 16. Credentials (7 functions) ----------------------------------------------------------- */
+/* ---- 16. Parts (15 functions) ---------------------------------------------------------------- */
+
+/**
+ * No blobs yet.
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_blobs *parb_blobs_new(void);
+
+/**
+ * Frees blobs. NULL is fine. Values that were made of them keep what they need.
+ * @since 0.1
+ */
+PARB_API void parb_blobs_free(parb_blobs *blobs);
+
+/**
+ * Adds a config, a manifest or any other blob, which is copied and found by its digest.
+ * @since 0.1
+ */
+PARB_API void parb_blobs_add_bytes(parb_blobs *blobs, const uint8_t *data, size_t len);
+
+/**
+ * Adds a layer, wherever its bytes lie.
+ * @since 0.1
+ */
+PARB_API void parb_blobs_add_layer(parb_blobs *blobs, const parb_layer *layer);
+
+/**
+ * Adds an image: its manifest, its config and its layers.
+ * @since 0.1
+ */
+PARB_API void parb_blobs_add_image(parb_blobs *blobs, const parb_image *image);
+
+/**
+ * Adds an index, with all that is below it.
+ * @since 0.1
+ */
+PARB_API void parb_blobs_add_index(parb_blobs *blobs, const parb_index *index);
+
+/**
+ * Has every other blob opened by the host when it is read, at most 64 at once. What comes is verified as from anywhere.
+ *
+ * @param exists   asked where only that is of interest; NULL: blobs are opened to find out
+ * @param destroy  called once with `user` when neither the blobs nor a value made of them needs it any more
+ * @since 0.1
+ */
+PARB_API void parb_blobs_set_open(
+    parb_blobs *blobs, parb_open_cb open, parb_exists_cb exists, void *user,
+    parb_destroy_cb destroy);
+
+/**
+ * An image from its manifest; config and layers are among `blobs`, or opened when they are read. Non-distributable
+ * layers may be missing. Never blocks.
+ *
+ * Errors: the first mistake in `blobs`; PARB_MALFORMED, PARB_UNSUPPORTED: no image manifest; PARB_NOT_FOUND with the
+ * digest of a blob that is not among the parts.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_from_parts(
+    const uint8_t *manifest, size_t len, const parb_blobs *blobs, const parb_options *options,
+    parb_image **out);
+
+/**
+ * An index from its document; what it names is among `blobs`, or opened when it is read. Never blocks.
+ *
+ * Errors: the first mistake in `blobs`; PARB_MALFORMED, PARB_UNSUPPORTED: no index.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_from_parts(
+    const uint8_t *index, size_t len, const parb_blobs *blobs, const parb_options *options,
+    parb_index **out);
+
+/**
+ * A layer whose bytes are among `blobs`, or opened when they are read. Never blocks.
+ *
+ * Errors: the first mistake in `blobs`; PARB_NOT_FOUND: no part has it.
+ *
+ * @param diff_id  the digest of its uncompressed tar; NULL: found out by reading it, when it is asked for
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_from_parts(
+    const char *media_type, const char *digest, uint64_t size, const char *diff_id,
+    const parb_blobs *blobs, const parb_options *options, parb_layer **out);
+
+/**
+ * A layer of these very bytes, which are copied, whatever they are. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_fixed(
+    const uint8_t *data, size_t len, const char *media_type, const parb_options *options,
+    parb_layer **out);
+
+/**
+ * An image of no layers. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ *
+ * @param options  format
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_empty(const parb_options *options, parb_image **out);
+
+/**
+ * An index of nothing. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ *
+ * @param options  format
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_empty(const parb_options *options, parb_index **out);
+
+/**
+ * An image from its config, which stays byte for byte, and its layers; the manifest is made for them. Blocks while it
+ * reads layers whose diff ids are not known.
+ *
+ * Errors: PARB_MALFORMED: no image config, or its diff ids are not those of the layers; as for parb_layer_diff_id.
+ *
+ * @param options  format
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_from_config(
+    const uint8_t *config, size_t len, const parb_layer *const *layers, size_t count,
+    const parb_options *options, const parb_ctx *ctx, parb_image **out);
+
+/**
+ * parb_image_from_config that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_from_config_start(
+    const uint8_t *config, size_t len, const parb_layer *const *layers, size_t count,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/* ---- 17. Caches (15 functions) --------------------------------------------------------------- */
+
+/**
+ * Opens the cache in a directory, or makes it, for its owner alone. Any number of processes may use it at once.
+ * Every blob is checked against its digest before it is given; a wrong one is removed and read from its origin. Blocks
+ * on the disk.
+ *
+ * Errors: PARB_IO, PARB_DENIED with the path as subject; PARB_INVALID_ARGUMENT.
+ *
+ * @param max_bytes  what is kept at most: what has not been used for longest goes
+ * @param options    uncompressed
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_cache_open(
+    const char *path, uint64_t max_bytes, const parb_options *options, const parb_ctx *ctx,
+    parb_cache **out);
+
+/**
+ * parb_cache_open that returns at once; the cache comes from parb_op_take_cache.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_cache_open_start(
+    const char *path, uint64_t max_bytes, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * Frees a cache. NULL is fine. Its directory stays, and so does what values read through it need.
+ * @since 0.1
+ */
+PARB_API void parb_cache_free(parb_cache *cache);
+
+/**
+ * How many bytes are kept. After a process was killed it may be too many, until the next eviction counts anew.
+ * @since 0.1
+ */
+PARB_API uint64_t parb_cache_size(const parb_cache *cache);
+
+/**
+ * What the cache has done since it was opened, as a JSON object: "hits", "misses", "corrupt", "stored", "evicted",
+ * "failed". New members may come. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_cache_stats(const parb_cache *cache, parb_buf **out);
+
+/**
+ * Removes everything. What is being read can be read to its end. Blocks on the disk.
+ *
+ * Errors: PARB_IO.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_cache_clear(
+    const parb_cache *cache, const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_cache_clear that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_cache_clear_start(
+    const parb_cache *cache, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Removes one blob. Blocks on the disk.
+ *
+ * Errors: PARB_NOT_FOUND: it was not there; PARB_IO.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_cache_remove(
+    const parb_cache *cache, const char *digest, const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_cache_remove that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_cache_remove_start(
+    const parb_cache *cache, const char *digest, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * Reads everything and reports what is not as it should be: content that has another digest than its name, strange
+ * names, files of writers that are gone, more bytes than allowed. Changes nothing. Blocks while it reads.
+ *
+ * Errors: PARB_IO.
+ *
+ * @param options  jobs
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_cache_verify(
+    const parb_cache *cache, const parb_options *options, const parb_ctx *ctx, parb_report **out);
+
+/**
+ * parb_cache_verify that returns at once; the report comes from parb_op_take_report.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_cache_verify_start(
+    const parb_cache *cache, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The same image, its config and layers read through a cache. Never blocks; nothing is read yet.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_cached(
+    const parb_image *image, const parb_cache *cache, parb_image **out);
+
+/**
+ * The same index; all that is below it is read through a cache. Never blocks; nothing is read yet.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_cached(
+    const parb_index *index, const parb_cache *cache, parb_index **out);
+
+/**
+ * The same layer, read through a cache. Never blocks; nothing is read yet.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_cached(
+    const parb_layer *layer, const parb_cache *cache, parb_layer **out);
+
+/**
+ * A cache as a sink. A layer that was written into it can be read for as long as a handle of it lives, evicted or not.
+ * Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_sink_cache(const parb_cache *cache, parb_sink **out);
+
+/* ---- 18. Memory (14 functions) --------------------------------------------------------------- */
+
+/**
+ * An empty store.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: 0 bytes.
+ *
+ * @param max_bytes  of manifests and blobs, at most
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_new(uint64_t max_bytes, parb_memory **out);
+
+/**
+ * Frees a store. NULL is fine. Values that were had from it keep what they need.
+ * @since 0.1
+ */
+PARB_API void parb_memory_free(parb_memory *memory);
+
+/**
+ * Takes an image in with all of its blobs, under a name that another one may have had. Blocks while
+ * it reads them.
+ *
+ * Errors: PARB_LIMIT_EXCEEDED: there is no room; PARB_DIGEST_MISMATCH and others of reading.
+ *
+ * @param name     NULL: it is found by its digest alone
+ * @param options  jobs, foreign_layers
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_put_image(
+    const parb_memory *memory, const char *name, const parb_image *image,
+    const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_memory_put_image that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @param name  NULL: it is found by its digest alone
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_put_image_start(
+    const parb_memory *memory, const char *name, const parb_image *image,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Takes an index in with all that is below it, under a name that another one may have had. Blocks while
+ * it reads them.
+ *
+ * Errors: PARB_LIMIT_EXCEEDED: there is no room; PARB_DIGEST_MISMATCH and others of reading.
+ *
+ * @param name     NULL: it is found by its digest alone
+ * @param options  jobs, foreign_layers
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_put_index(
+    const parb_memory *memory, const char *name, const parb_index *index,
+    const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_memory_put_index that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @param name  NULL: it is found by its digest alone
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_put_index_start(
+    const parb_memory *memory, const char *name, const parb_index *index,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The image with this name or digest. Blocks for a moment.
+ *
+ * Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: it is an index.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_image(
+    const parb_memory *memory, const char *name_or_digest, const parb_options *options,
+    const parb_ctx *ctx, parb_image **out);
+
+/**
+ * parb_memory_image that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_image_start(
+    const parb_memory *memory, const char *name_or_digest, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The index with this name or digest. Blocks for a moment.
+ *
+ * Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: it is an image.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_index(
+    const parb_memory *memory, const char *name_or_digest, const parb_options *options,
+    const parb_ctx *ctx, parb_index **out);
+
+/**
+ * parb_memory_index that returns at once; the index comes from parb_op_take_index.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_index_start(
+    const parb_memory *memory, const char *name_or_digest, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Takes a name away, or an image or index by its digest with all its names. What nothing names any more is gone. Never
+ * blocks.
+ *
+ * Errors: PARB_NOT_FOUND.
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_remove(
+    const parb_memory *memory, const char *name_or_digest);
+
+/**
+ * Every name, sorted. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_names(const parb_memory *memory, parb_strings **out);
+
+/**
+ * How many bytes are in it.
+ * @since 0.1
+ */
+PARB_API uint64_t parb_memory_size(const parb_memory *memory);
+
+/**
+ * A store in memory as a sink. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_sink_memory(const parb_memory *memory, parb_sink **out);
+
+/* ---- 19. Random content (6 functions) -------------------------------------------------------- */
+
+/**
+ * A layer with one file of so many random bytes; not compressed unless the options say so. Blocks until it is in its
+ * sink.
+ *
+ * Errors: those of the sink.
+ *
+ * @param options  sink, compression
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_random(
+    uint64_t size, uint64_t seed, const parb_options *options, const parb_ctx *ctx,
+    parb_layer **out);
+
+/**
+ * parb_layer_random that returns at once; the layer comes from parb_op_take_layer.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_random_start(
+    uint64_t size, uint64_t seed, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * An image of so many random layers, for linux/amd64. Blocks until they are in their sink.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: more than 1000 layers; those of the sink.
+ *
+ * @param options  format, sink, compression
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_random(
+    uint32_t layers, uint64_t layer_size, uint64_t seed, const parb_options *options,
+    const parb_ctx *ctx, parb_image **out);
+
+/**
+ * parb_image_random that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_random_start(
+    uint32_t layers, uint64_t layer_size, uint64_t seed, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * An index of so many random images. Blocks until their layers are in their sink.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: more than 1000 images, or layers of one; those of the sink.
+ *
+ * @param options  format, sink, compression
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_random(
+    uint32_t images, uint32_t layers, uint64_t layer_size, uint64_t seed,
+    const parb_options *options, const parb_ctx *ctx, parb_index **out);
+
+/**
+ * parb_index_random that returns at once; the index comes from parb_op_take_index.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_random_start(
+    uint32_t images, uint32_t layers, uint64_t layer_size, uint64_t seed,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/* ---- 20. Examination (14 functions) ---------------------------------------------------------- */
+
+/**
+ * Everything that is wrong with an image: digests, sizes and diff ids of all blobs, however they are compressed; media
+ * types that say otherwise than the bytes; paths that come twice in one layer; what config, history and manifest say of
+ * each other. Layers that their makers host themselves are left out, and told of as events ("skip"). Blocks while it
+ * reads every blob; with the option fast only the config is read.
+ *
+ * Errors: PARB_CANCELLED, PARB_TIMED_OUT; all else is in the report.
+ *
+ * @param options  jobs, fast
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_examine(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_report **out);
+
+/**
+ * parb_image_examine that returns at once; the report comes from parb_op_take_report.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_examine_start(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * As parb_image_examine, of the index and everything below it, and whether its entries say what the images are. Blocks
+ * while it reads.
+ *
+ * Errors: as for parb_image_examine.
+ *
+ * @param options  jobs, fast
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_examine(
+    const parb_index *index, const parb_options *options, const parb_ctx *ctx, parb_report **out);
+
+/**
+ * parb_index_examine that returns at once; the report comes from parb_op_take_report.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_examine_start(
+    const parb_index *index, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * As parb_image_validate, of the index and everything below it. Blocks while it reads.
+ *
+ * Errors: the first thing that parb_index_examine would report.
+ *
+ * @param options  jobs
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_validate(
+    const parb_index *index, const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_index_validate that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_validate_start(
+    const parb_index *index, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Reads a layer to its end and checks digest, size, diff id, media type and tar. Blocks while it reads.
+ *
+ * Errors: the first thing that is wrong, with the layer's digest as subject.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_validate(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_layer_validate that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_validate_start(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Every difference between two images, in manifests, configs and layers: a report whose findings have the code
+ * PARB_DIGEST_MISMATCH and the field as subject. Blocks while it reads the configs.
+ *
+ * Errors: those of reading.
+ *
+ * @param options  files: layers that differ are compared file by file
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_compare(
+    const parb_image *image, const parb_image *other, const parb_options *options,
+    const parb_ctx *ctx, parb_report **out);
+
+/**
+ * parb_image_compare that returns at once; the report comes from parb_op_take_report.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_compare_start(
+    const parb_image *image, const parb_image *other, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Every difference between two indexes, and between the images below them of the same platform or place: a report
+ * whose findings have the code PARB_DIGEST_MISMATCH and the field as subject. Blocks while it reads the manifests
+ * and configs.
+ *
+ * Errors: those of reading.
+ *
+ * @param options  files: layers that differ are compared file by file
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_compare(
+    const parb_index *index, const parb_index *other, const parb_options *options,
+    const parb_ctx *ctx, parb_report **out);
+
+/**
+ * parb_index_compare that returns at once; the report comes from parb_op_take_report.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_compare_start(
+    const parb_index *index, const parb_index *other, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Every difference between two layers: a report whose findings have the code PARB_DIGEST_MISMATCH and the field as
+ * subject. Blocks while it reads layers whose diff ids are not known.
+ *
+ * Errors: those of reading.
+ *
+ * @param options  files: layers that differ are compared file by file
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_compare(
+    const parb_layer *layer, const parb_layer *other, const parb_options *options,
+    const parb_ctx *ctx, parb_report **out);
+
+/**
+ * parb_layer_compare that returns at once; the report comes from parb_op_take_report.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_compare_start(
+    const parb_layer *layer, const parb_layer *other, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/* ---- 21. Credentials (7 functions) ----------------------------------------------------------- */
 
 /**
  * What docker login or podman login left behind, read here and now: $DOCKER_CONFIG or ~/.docker, $REGISTRY_AUTH_FILE,
@@ -1997,7 +2749,7 @@ PARB_API PARB_CHECK parb_keychain *parb_keychain_clone(const parb_keychain *keyc
  */
 PARB_API void parb_keychain_free(parb_keychain *keychain);
 
-/* ---- 17. The client (13 functions) ----------------------------------------------------------- */
+/* ---- 22. The client (13 functions) ----------------------------------------------------------- */
 
 /**
  * Options with nothing set.
@@ -2109,7 +2861,7 @@ PARB_API PARB_CHECK parb_error *parb_client_close(const parb_client *client, con
  */
 PARB_API void parb_client_free(parb_client *client);
 
-/* ---- 18. Registries (12 functions) ----------------------------------------------------------- */
+/* ---- 23. Registries (12 functions) ----------------------------------------------------------- */
 
 /**
  * What a reference names: media type, digest, size; with the option platform, the image for it in an index. Blocks on
@@ -2244,7 +2996,7 @@ PARB_API PARB_CHECK parb_error *parb_push_layer_start(
     const parb_client *client, const parb_ref *repository, const parb_layer *layer,
     const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
-/* ---- 19. The registry server (16 functions) -------------------------------------------------- */
+/* ---- 24. The registry server (16 functions) -------------------------------------------------- */
 
 /**
  * Options of a registry in memory on 127.0.0.1, a free port, for everybody.

@@ -56,6 +56,7 @@ run() { # NAME ARGUMENT…
 run values
 run source
 run async
+run parts
 if [ "$mode" = valgrind ]; then run faults few; else run faults; fi
 run cancel "$moments" "$late"
 run process "$clients"

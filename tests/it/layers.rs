@@ -26,6 +26,8 @@ const ORDER: &[&[&str]] = &[
         "source", "sink", "reader", "layer", "image", "index", "options", "validate", "writer", "builder", "remote",
         "transfer", "content",
     ],
+    // Media, and what is made of values.
+    &["cache", "compare", "memory", "parts", "random"],
     &["ffi"],
     &["cli"],
 ];

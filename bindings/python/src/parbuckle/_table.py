@@ -51,7 +51,9 @@ CODES: Final[dict[str, int]] = {
 }
 
 # Handles.
+parb_blobs = c_void_p
 parb_buf = c_void_p
+parb_cache = c_void_p
 parb_client = c_void_p
 parb_client_options = c_void_p
 parb_config = c_void_p
@@ -68,6 +70,7 @@ parb_layer_builder = c_void_p
 parb_layer_writer = c_void_p
 parb_map = c_void_p
 parb_matcher = c_void_p
+parb_memory = c_void_p
 parb_op = c_void_p
 parb_options = c_void_p
 parb_queue = c_void_p
@@ -86,6 +89,8 @@ parb_read_cb = CFUNCTYPE(parb_error, c_void_p, c_void_p, c_size_t, POINTER(c_siz
 parb_rewind_cb = CFUNCTYPE(parb_error, c_void_p)
 parb_event_cb = CFUNCTYPE(None, c_void_p, parb_event)
 parb_done_cb = CFUNCTYPE(None, c_void_p)
+parb_open_cb = CFUNCTYPE(parb_error, c_void_p, parb_descriptor, c_uint64, POINTER(parb_source))
+parb_exists_cb = CFUNCTYPE(parb_error, c_void_p, parb_descriptor, POINTER(c_int32))
 
 #: What each function returns and takes.
 FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
@@ -128,6 +133,7 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_op_on_done": (parb_error, (parb_op, parb_done_cb, c_void_p, parb_destroy_cb)),
     "parb_op_finish": (parb_error, (parb_op,)),
     "parb_op_take_image": (parb_error, (parb_op, POINTER(parb_image))),
+    "parb_op_take_cache": (parb_error, (parb_op, POINTER(parb_cache))),
     "parb_op_take_index": (parb_error, (parb_op, POINTER(parb_index))),
     "parb_op_take_layer": (parb_error, (parb_op, POINTER(parb_layer))),
     "parb_op_take_layer_writer": (parb_error, (parb_op, POINTER(parb_layer_writer))),
@@ -175,6 +181,9 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_options_set_format": (None, (parb_options, c_char_p)),
     "parb_options_set_mount_from": (None, (parb_options, parb_ref)),
     "parb_options_set_foreign_layers": (None, (parb_options,)),
+    "parb_options_set_uncompressed": (None, (parb_options,)),
+    "parb_options_set_fast": (None, (parb_options,)),
+    "parb_options_set_files": (None, (parb_options,)),
     # References and descriptors
     "parb_ref_parse": (parb_error, (c_char_p, parb_options, POINTER(parb_ref))),
     "parb_ref_with_tag": (parb_error, (parb_ref, c_char_p, POINTER(parb_ref))),
@@ -211,6 +220,8 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_image_media_type": (c_char_p, (parb_image,)),
     "parb_image_manifest": (c_void_p, (parb_image, POINTER(c_size_t))),
     "parb_image_annotations": (parb_map, (parb_image,)),
+    "parb_image_artifact_type": (c_char_p, (parb_image,)),
+    "parb_image_size": (c_uint64, (parb_image,)),
     "parb_image_layer_count": (c_size_t, (parb_image,)),
     "parb_image_layer_at": (parb_error, (parb_image, c_size_t, POINTER(parb_layer))),
     "parb_image_config": (parb_error, (parb_image, parb_options, parb_ctx, POINTER(parb_config))),
@@ -242,6 +253,10 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_index_annotations": (parb_map, (parb_index,)),
     "parb_index_count": (c_size_t, (parb_index,)),
     "parb_index_at": (parb_descriptor, (parb_index, c_size_t)),
+    "parb_index_platforms": (parb_error, (parb_index, POINTER(parb_strings))),
+    "parb_index_find": (parb_error, (parb_index, parb_matcher, POINTER(parb_strings))),
+    "parb_index_size": (parb_error, (parb_index, parb_options, parb_ctx, POINTER(c_uint64))),
+    "parb_index_size_start": (parb_error, (parb_index, parb_options, parb_ctx, POINTER(parb_op))),
     "parb_index_image": (parb_error, (parb_index, c_char_p, parb_options, parb_ctx, POINTER(parb_image))),
     "parb_index_image_start": (parb_error, (parb_index, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
     "parb_index_child": (parb_error, (parb_index, c_char_p, parb_options, parb_ctx, POINTER(parb_index))),
@@ -307,6 +322,75 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_image_builder_build": (parb_error, (parb_image_builder, parb_options, parb_ctx, POINTER(parb_image))),
     "parb_image_builder_build_start": (parb_error, (parb_image_builder, parb_options, parb_ctx, POINTER(parb_op))),
     "parb_image_builder_free": (None, (parb_image_builder,)),
+    # Parts
+    "parb_blobs_new": (parb_blobs, ()),
+    "parb_blobs_free": (None, (parb_blobs,)),
+    "parb_blobs_add_bytes": (None, (parb_blobs, c_void_p, c_size_t)),
+    "parb_blobs_add_layer": (None, (parb_blobs, parb_layer)),
+    "parb_blobs_add_image": (None, (parb_blobs, parb_image)),
+    "parb_blobs_add_index": (None, (parb_blobs, parb_index)),
+    "parb_blobs_set_open": (None, (parb_blobs, parb_open_cb, parb_exists_cb, c_void_p, parb_destroy_cb)),
+    "parb_image_from_parts": (parb_error, (c_void_p, c_size_t, parb_blobs, parb_options, POINTER(parb_image))),
+    "parb_index_from_parts": (parb_error, (c_void_p, c_size_t, parb_blobs, parb_options, POINTER(parb_index))),
+    "parb_layer_from_parts": (parb_error, (c_char_p, c_char_p, c_uint64, c_char_p, parb_blobs, parb_options, POINTER(parb_layer))),
+    "parb_layer_fixed": (parb_error, (c_void_p, c_size_t, c_char_p, parb_options, POINTER(parb_layer))),
+    "parb_image_empty": (parb_error, (parb_options, POINTER(parb_image))),
+    "parb_index_empty": (parb_error, (parb_options, POINTER(parb_index))),
+    "parb_image_from_config": (parb_error, (c_void_p, c_size_t, POINTER(parb_layer), c_size_t, parb_options, parb_ctx, POINTER(parb_image))),
+    "parb_image_from_config_start": (parb_error, (c_void_p, c_size_t, POINTER(parb_layer), c_size_t, parb_options, parb_ctx, POINTER(parb_op))),
+    # Caches
+    "parb_cache_open": (parb_error, (c_char_p, c_uint64, parb_options, parb_ctx, POINTER(parb_cache))),
+    "parb_cache_open_start": (parb_error, (c_char_p, c_uint64, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_cache_free": (None, (parb_cache,)),
+    "parb_cache_size": (c_uint64, (parb_cache,)),
+    "parb_cache_stats": (parb_error, (parb_cache, POINTER(parb_buf))),
+    "parb_cache_clear": (parb_error, (parb_cache, parb_options, parb_ctx)),
+    "parb_cache_clear_start": (parb_error, (parb_cache, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_cache_remove": (parb_error, (parb_cache, c_char_p, parb_options, parb_ctx)),
+    "parb_cache_remove_start": (parb_error, (parb_cache, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_cache_verify": (parb_error, (parb_cache, parb_options, parb_ctx, POINTER(parb_report))),
+    "parb_cache_verify_start": (parb_error, (parb_cache, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_image_cached": (parb_error, (parb_image, parb_cache, POINTER(parb_image))),
+    "parb_index_cached": (parb_error, (parb_index, parb_cache, POINTER(parb_index))),
+    "parb_layer_cached": (parb_error, (parb_layer, parb_cache, POINTER(parb_layer))),
+    "parb_sink_cache": (parb_error, (parb_cache, POINTER(parb_sink))),
+    # Memory
+    "parb_memory_new": (parb_error, (c_uint64, POINTER(parb_memory))),
+    "parb_memory_free": (None, (parb_memory,)),
+    "parb_memory_put_image": (parb_error, (parb_memory, c_char_p, parb_image, parb_options, parb_ctx)),
+    "parb_memory_put_image_start": (parb_error, (parb_memory, c_char_p, parb_image, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_memory_put_index": (parb_error, (parb_memory, c_char_p, parb_index, parb_options, parb_ctx)),
+    "parb_memory_put_index_start": (parb_error, (parb_memory, c_char_p, parb_index, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_memory_image": (parb_error, (parb_memory, c_char_p, parb_options, parb_ctx, POINTER(parb_image))),
+    "parb_memory_image_start": (parb_error, (parb_memory, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_memory_index": (parb_error, (parb_memory, c_char_p, parb_options, parb_ctx, POINTER(parb_index))),
+    "parb_memory_index_start": (parb_error, (parb_memory, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_memory_remove": (parb_error, (parb_memory, c_char_p)),
+    "parb_memory_names": (parb_error, (parb_memory, POINTER(parb_strings))),
+    "parb_memory_size": (c_uint64, (parb_memory,)),
+    "parb_sink_memory": (parb_error, (parb_memory, POINTER(parb_sink))),
+    # Random content
+    "parb_layer_random": (parb_error, (c_uint64, c_uint64, parb_options, parb_ctx, POINTER(parb_layer))),
+    "parb_layer_random_start": (parb_error, (c_uint64, c_uint64, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_image_random": (parb_error, (c_uint32, c_uint64, c_uint64, parb_options, parb_ctx, POINTER(parb_image))),
+    "parb_image_random_start": (parb_error, (c_uint32, c_uint64, c_uint64, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_index_random": (parb_error, (c_uint32, c_uint32, c_uint64, c_uint64, parb_options, parb_ctx, POINTER(parb_index))),
+    "parb_index_random_start": (parb_error, (c_uint32, c_uint32, c_uint64, c_uint64, parb_options, parb_ctx, POINTER(parb_op))),
+    # Examination
+    "parb_image_examine": (parb_error, (parb_image, parb_options, parb_ctx, POINTER(parb_report))),
+    "parb_image_examine_start": (parb_error, (parb_image, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_index_examine": (parb_error, (parb_index, parb_options, parb_ctx, POINTER(parb_report))),
+    "parb_index_examine_start": (parb_error, (parb_index, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_index_validate": (parb_error, (parb_index, parb_options, parb_ctx)),
+    "parb_index_validate_start": (parb_error, (parb_index, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layer_validate": (parb_error, (parb_layer, parb_options, parb_ctx)),
+    "parb_layer_validate_start": (parb_error, (parb_layer, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_image_compare": (parb_error, (parb_image, parb_image, parb_options, parb_ctx, POINTER(parb_report))),
+    "parb_image_compare_start": (parb_error, (parb_image, parb_image, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_index_compare": (parb_error, (parb_index, parb_index, parb_options, parb_ctx, POINTER(parb_report))),
+    "parb_index_compare_start": (parb_error, (parb_index, parb_index, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layer_compare": (parb_error, (parb_layer, parb_layer, parb_options, parb_ctx, POINTER(parb_report))),
+    "parb_layer_compare_start": (parb_error, (parb_layer, parb_layer, parb_options, parb_ctx, POINTER(parb_op))),
     # Credentials
     "parb_keychain_default": (parb_keychain, ()),
     "parb_keychain_anonymous": (parb_keychain, ()),
