@@ -40,7 +40,12 @@ impl Image {
             Err(e) => Task::ready(Err(e)),
             Ok(home) => {
                 let options = options.clone();
-                home.spawn(ctx, |ctx| async move { image(layers, layer_size, seed, &options, &ctx).await })
+                let alive = home.clone();
+                home.spawn(ctx, |ctx| async move {
+                    let made = image(layers, layer_size, seed, &options, &ctx).await;
+                    drop(alive); // until here nothing else may keep the engine
+                    made
+                })
             }
         }
     }
@@ -60,7 +65,9 @@ impl Index {
             Err(e) => Task::ready(Err(e)),
             Ok(home) => {
                 let options = options.clone();
+                let alive = home.clone();
                 home.spawn(ctx, |ctx| async move {
+                    let _alive = alive;
                     let mut made = Vec::new();
                     for i in 0..u64::from(images) {
                         made.push(image(layers, layer_size, mixed(seed, i), &options, &ctx).await?);

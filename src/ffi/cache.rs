@@ -28,7 +28,7 @@ unsafe impl Opaque for parb_cache {
     const TAG: u64 = u64::from_le_bytes(*b"parbcach");
 }
 
-/// Opens the cache in a directory, or makes it, for its owner alone. Any number of processes may use it at the same time.
+/// Opens the cache in a directory, or makes it, for its owner alone. Any number of processes may use it at once.
 /// Every blob is checked against its digest before it is given; a wrong one is removed and read from its origin. Blocks
 /// on the disk.
 ///

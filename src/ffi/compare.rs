@@ -210,7 +210,7 @@ unsafe fn image_compare(
     ctx: *const parb_ctx,
 ) -> Result<Task<Report>> {
     let (image, other) = (image.get("image")?.image(), other.get("other")?.image());
-    Ok(crate::compare_images(image, other, &options_of(options)?, &bounds(ctx)?))
+    Ok(crate::compare::compare_images(image, other, &options_of(options)?, &bounds(ctx)?))
 }
 
 /// Every difference between two indexes, and between the images below them of the same platform or place: a report
@@ -255,7 +255,7 @@ unsafe fn index_compare(
     ctx: *const parb_ctx,
 ) -> Result<Task<Report>> {
     let (index, other) = (index.get("index")?.index(), other.get("other")?.index());
-    Ok(crate::compare_indexes(index, other, &options_of(options)?, &bounds(ctx)?))
+    Ok(crate::compare::compare_indexes(index, other, &options_of(options)?, &bounds(ctx)?))
 }
 
 /// Every difference between two layers: a report whose findings have the code PARB_DIGEST_MISMATCH and the field as
@@ -299,5 +299,5 @@ unsafe fn layer_compare(
     ctx: *const parb_ctx,
 ) -> Result<Task<Report>> {
     let (layer, other) = (layer.get("layer")?.layer(), other.get("other")?.layer());
-    Ok(crate::compare_layers(layer, other, &options_of(options)?, &bounds(ctx)?))
+    Ok(crate::compare::compare_layers(layer, other, &options_of(options)?, &bounds(ctx)?))
 }

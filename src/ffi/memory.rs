@@ -66,6 +66,7 @@ pub unsafe extern "C" fn parb_memory_put_image(
 
 /// parb_memory_put_image that returns at once; the outcome comes from parb_op_finish.
 ///
+/// @param name  NULL: it is found by its digest alone
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
@@ -114,6 +115,7 @@ pub unsafe extern "C" fn parb_memory_put_index(
 
 /// parb_memory_put_index that returns at once; the outcome comes from parb_op_finish.
 ///
+/// @param name  NULL: it is found by its digest alone
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]

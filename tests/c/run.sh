@@ -57,6 +57,7 @@ run values
 run source
 run layout
 run async
+run parts
 if [ "$mode" = valgrind ]; then run faults few; else run faults; fi
 run cancel "$moments" "$late"
 run process "$clients"

@@ -160,7 +160,11 @@ fn arrange(made: &str, api: &Api) -> (String, Vec<String>) {
                 out.push_str(&banner("Types"));
             }
             push_all(&mut out, &mut held);
-            let line = match line {
+            let mut joined = line.to_owned();
+            while line.starts_with("typedef") && line.contains("(*") && !joined.ends_with(';') {
+                joined = format!("{joined} {}", lines.next().expect("a callback's type ends").trim());
+            }
+            let line = match joined.as_str() {
                 "#endif // __cplusplus" | "#endif  // __cplusplus" => "#endif",
                 "}  // extern \"C\"" => "}",
                 line => line,

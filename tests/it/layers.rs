@@ -39,11 +39,11 @@ const ORDER: &[&[&str]] = &[
         "index_builder",
         "lazy",
     ],
+    // What is made of values, and the media that keep them.
+    &["compare", "parts", "random", "mutate"],
+    &["cache", "layout", "memory"],
     &["archive"],
     &["daemon"],
-    // The media that keep values.
-    &["layout"],
-    &["mutate"],
     &["ffi"],
     &["cli"],
 ];

@@ -127,6 +127,19 @@ static parb_error *read_cb(void *user, uint8_t *buf, size_t cap, size_t *out_n) 
   *out_n = 0;
   return NULL;
 }
+static parb_error *open_cb(void *user, const parb_descriptor *blob, uint64_t offset, parb_source **out) {
+  (void)user;
+  (void)blob;
+  (void)offset;
+  *out = parb_source_new(read_cb, NULL, NULL, NULL);
+  return NULL;
+}
+static parb_error *exists_cb(void *user, const parb_descriptor *blob, int32_t *out_exists) {
+  (void)user;
+  (void)blob;
+  *out_exists = 1;
+  return NULL;
+}
 static parb_error *rewind_cb(void *user) {
   (void)user;
   return NULL;
@@ -137,10 +150,12 @@ static parb_error *rewind_cb(void *user) {
 #define DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 static const char CONFIG[] =
     "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}";
+static const char INDEX[] = "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[]}";
 static uint8_t tar[1024]; /* two blocks of zeros are an empty tar */
 static char tar_file[512], archive_file[512], directory[512], reference[128];
 static int nothing; /* a descriptor that takes everything and gives nothing */
 static char tar_file[512], directory[512], layout_directory[512], reference[128];
+static char tar_file[512], directory[512], cache_directory[512], reference[128];
 static parb_ref *index_reference;
 
 static void must(parb_error *error) {
@@ -155,6 +170,8 @@ static void *fresh(int type) {
   switch (type) {
     case T_parb_archive: must(parb_archive_open(archive_file, NULL, NULL, (parb_archive **)&out)); break;
     case T_parb_buf: must(parb_client_stats(live[T_parb_client], (parb_buf **)&out)); break;
+    case T_parb_blobs: out = parb_blobs_new(); break;
+    case T_parb_cache: must(parb_cache_open(cache_directory, 1 << 20, NULL, NULL, (parb_cache **)&out)); break;
     case T_parb_client: must(parb_client_new(NULL, (parb_client **)&out)); break;
     case T_parb_client_options: out = parb_client_options_new(); break;
     case T_parb_config:
@@ -177,6 +194,7 @@ static void *fresh(int type) {
     case T_parb_layer_builder: out = parb_layer_builder_new(); break;
     case T_parb_layer_writer: must(parb_layer_writer_new(NULL, NULL, (parb_layer_writer **)&out)); break;
     case T_parb_matcher: out = parb_matcher_new(); break;
+    case T_parb_memory: must(parb_memory_new(1 << 20, (parb_memory **)&out)); break;
     case T_parb_op: must(parb_image_config_start(live[T_parb_image], NULL, NULL, (parb_op **)&out)); break;
     case T_parb_options: out = parb_options_new(); break;
     case T_parb_queue: must(parb_queue_new((parb_queue **)&out)); break;
@@ -222,6 +240,10 @@ static parb_error *use(int type, void *draft) {
       error = parb_layer_builder_build(draft, NULL, NULL, (parb_layer **)&out);
       parb_layer_free(out);
       break;
+    case T_parb_blobs:
+      error = parb_index_from_parts((const uint8_t *)INDEX, sizeof INDEX - 1, draft, NULL, (parb_index **)&out);
+      parb_index_free(out);
+      break;
     default:
       fprintf(stderr, "%s is no draft that this program knows\n", TYPE_NAMES[type]);
       exit(2);
@@ -259,6 +281,7 @@ static void set_up(const char *dir) {
   snprintf(tar_file, sizeof tar_file, "%s/layer.tar", dir);
   snprintf(directory, sizeof directory, "%s/empty", dir);
   snprintf(layout_directory, sizeof layout_directory, "%s/layout", dir);
+  snprintf(cache_directory, sizeof cache_directory, "%s/cache", dir);
   FILE *f = fopen(tar_file, "wb");
   if (f == NULL || fwrite(tar, 1, sizeof tar, f) != sizeof tar || fclose(f) != 0) exit(2);
   live[T_parb_server] = fresh(T_parb_server);

@@ -1,0 +1,531 @@
+//! Images, indexes and layers of parts, of nothing, of random bytes and in memory; and looking at them: examination
+//! and comparison.
+
+use parbuckle::{
+    BlobProvider, Blobs, Code, CompressionOptions, Context, Descriptor, Digest, Error, Format, HostStream,
+    Image, ImageBuilder, Index, IndexManifest, Layer, LayerBuilder, Matcher, MediaType, MemoryStore, Options, Report,
+    Result, SinkHandle, compare_images, compare_indexes, compare_layers,
+};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+fn ctx() -> Context {
+    Context::with_timeout(Duration::from_secs(60))
+}
+
+fn none() -> Options {
+    Options::new()
+}
+
+fn compressed(kind: &str) -> Options {
+    Options::new().compression(CompressionOptions { kind: Some(kind.parse().unwrap()), level: None })
+}
+
+fn image(layers: u32, seed: u64) -> Image {
+    Image::random(layers, 30_000, seed, &none(), &ctx()).wait().unwrap()
+}
+
+fn read(layer: &Layer, plain: bool) -> Result<Vec<u8>> {
+    let ctx = ctx();
+    let mut reader = if plain { layer.open_uncompressed(&ctx).wait()? } else { layer.open(&ctx).wait()? };
+    let mut all = Vec::new();
+    loop {
+        let piece = reader.next(&ctx).wait()?;
+        if piece.is_empty() {
+            return Ok(all);
+        }
+        all.extend_from_slice(&piece);
+    }
+}
+
+/// The host's blobs.
+#[derive(Default)]
+struct Host {
+    blobs: Mutex<HashMap<Digest, Vec<u8>>>,
+    opened: AtomicU32,
+}
+
+impl Host {
+    fn with(image: &Image) -> Arc<Host> {
+        let host = Host::default();
+        host.put(image);
+        Arc::new(host)
+    }
+    fn put(&self, image: &Image) {
+        let mut blobs = self.blobs.lock().unwrap();
+        let config = image.config(&ctx()).wait().unwrap().raw().to_vec();
+        blobs.insert(Digest::sha256(&config), config);
+        blobs.insert(image.digest().clone(), image.manifest().raw().to_vec());
+        for layer in image.layers() {
+            blobs.insert(layer.descriptor().digest.clone(), read(layer, false).unwrap());
+        }
+    }
+    fn change(&self, digest: &Digest, change: impl FnOnce(&mut Vec<u8>)) {
+        change(self.blobs.lock().unwrap().get_mut(digest).unwrap());
+    }
+}
+
+impl BlobProvider for Host {
+    fn open(&self, blob: &Descriptor, offset: u64) -> Result<Box<dyn HostStream>> {
+        self.opened.fetch_add(1, SeqCst);
+        let blobs = self.blobs.lock().unwrap();
+        let bytes = blobs.get(&blob.digest).ok_or_else(|| Error::new(Code::NotFound, "the host has no such blob"))?;
+        Ok(Box::new(Bytes(bytes[offset as usize..].to_vec())))
+    }
+    fn exists(&self, blob: &Descriptor) -> Result<Option<bool>> {
+        Ok(Some(self.blobs.lock().unwrap().contains_key(&blob.digest)))
+    }
+}
+
+struct Bytes(Vec<u8>);
+
+impl HostStream for Bytes {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        let n = buf.len().min(self.0.len()).min(7_001);
+        buf[..n].copy_from_slice(&self.0[..n]);
+        self.0.drain(..n);
+        Ok(n)
+    }
+}
+
+fn findings(report: &Report) -> Vec<(Code, String)> {
+    report.findings().iter().map(|f| (f.code, format!("{}: {}", f.subject, f.message))).collect()
+}
+
+#[test]
+fn an_image_whose_blobs_the_host_opens() {
+    let origin = image(3, 1);
+    let host = Host::with(&origin);
+    let mut blobs = Blobs::new();
+    blobs.provider(host.clone());
+    let made = Image::from_parts(origin.manifest().raw().clone(), &blobs).unwrap();
+    assert_eq!(host.opened.load(SeqCst), 0, "nothing is opened before it is read");
+    assert_eq!((made.digest(), made.layers().len()), (origin.digest(), 3));
+    made.validate(&none(), &ctx()).wait().unwrap();
+    assert!(made.examine(&none().fast(), &ctx()).wait().unwrap().is_clean());
+    assert_eq!(host.opened.load(SeqCst), 4, "three layers and the config, and none for looking whether it is there");
+
+    // Other bytes, fewer bytes, none at all: told with the blob's digest, and never passed on as the layer.
+    let blob = made.layers()[1].descriptor().digest.clone();
+    host.change(&blob, |bytes| bytes[999] ^= 1);
+    let e = read(&made.layers()[1], false).unwrap_err();
+    assert_eq!((e.code(), e.get_subject()), (Code::DigestMismatch, Some(blob.as_str())));
+    host.change(&blob, |bytes| bytes.truncate(500));
+    assert_eq!(made.validate(&none(), &ctx()).wait().unwrap_err().get_subject(), Some(blob.as_str()));
+    host.blobs.lock().unwrap().remove(&blob);
+    for options in [none(), none().fast()] {
+        let report = made.examine(&options, &ctx()).wait().unwrap();
+        assert_eq!(report.findings().len(), 1, "{}", report.to_json());
+        assert_eq!((report.findings()[0].code, report.findings()[0].subject.as_str()), (Code::NotFound, blob.as_str()));
+    }
+}
+
+#[test]
+fn an_image_of_bytes_and_layers_without_any_callback() {
+    let origin = image(2, 2);
+    let mut blobs = Blobs::new();
+    let e = Image::from_parts(origin.manifest().raw().clone(), &blobs).unwrap_err();
+    assert_eq!((e.code(), e.get_subject()), (Code::NotFound, Some(origin.layers()[0].descriptor().digest.as_str())));
+    blobs.add_bytes(origin.config(&ctx()).wait().unwrap().raw().clone());
+    origin.layers().iter().for_each(|layer| {
+        blobs.add_layer(layer);
+    });
+    let made = Image::from_parts(origin.manifest().raw().clone(), &blobs).unwrap();
+    made.validate(&none(), &ctx()).wait().unwrap();
+    assert_eq!(Image::from_parts("{}".into(), &blobs).unwrap_err().code(), Code::Malformed);
+}
+
+#[test]
+fn an_image_from_its_config_is_the_one_that_was_built() {
+    for (format, kind) in [(Format::Oci, "gzip"), (Format::Docker, "none"), (Format::Oci, "zstd")] {
+        let options = none().format(format);
+        let origin = Image::random(2, 20_000, 3, &compressed(kind).format(format), &ctx()).wait().unwrap();
+        let config = origin.config(&ctx()).wait().unwrap();
+        let made = Image::from_config(config.raw().clone(), origin.layers(), &options, &ctx()).wait().unwrap();
+        assert_eq!(made.digest(), origin.digest());
+        made.validate(&none(), &ctx()).wait().unwrap();
+        let (one, two) = (origin.layers()[0].clone(), origin.layers()[1].clone());
+        for wrong in [vec![], vec![one.clone()], vec![two, one]] {
+            let e = Image::from_config(config.raw().clone(), &wrong, &options, &ctx()).wait().unwrap_err();
+            assert_eq!(e.code(), Code::Malformed);
+        }
+    }
+}
+
+#[test]
+fn layers_of_parts() {
+    let origin = Layer::random(100_000, 4, &compressed("gzip"), &ctx()).wait().unwrap();
+    let (descriptor, diff_id) = (origin.descriptor().clone(), origin.diff_id(&ctx()).wait().unwrap());
+    let mut blobs = Blobs::new();
+    assert_eq!(Layer::from_parts(descriptor.clone(), None, &blobs).unwrap_err().code(), Code::NotFound);
+    blobs.add_bytes(read(&origin, false).unwrap().into());
+    for known in [None, Some(diff_id.clone())] {
+        let made = Layer::from_parts(descriptor.clone(), known, &blobs).unwrap();
+        assert_eq!(made.diff_id(&ctx()).wait().unwrap(), diff_id);
+        assert_eq!(read(&made, true).unwrap(), read(&origin, true).unwrap());
+        made.validate(&none(), &ctx()).wait().unwrap();
+    }
+    let lie = Layer::from_parts(descriptor, Some(Digest::sha256(b"")), &blobs).unwrap();
+    assert_eq!(read(&lie, true).unwrap_err().code(), Code::DigestMismatch);
+    assert_eq!(lie.validate(&none(), &ctx()).wait().unwrap_err().code(), Code::DigestMismatch);
+
+    let fixed = Layer::fixed(b"some text"[..].into(), MediaType::new("text/plain")).unwrap();
+    assert_eq!(fixed.descriptor().digest, Digest::sha256(b"some text"));
+    assert_eq!(fixed.diff_id(&ctx()).wait().unwrap(), Digest::sha256(b"some text"));
+    assert_eq!((read(&fixed, false).unwrap(), read(&fixed, true).unwrap()), (b"some text".into(), b"some text".into()));
+    let gzip = Layer::fixed(read(&origin, false).unwrap().into(), MediaType::OCI_LAYER_GZIP).unwrap();
+    assert_eq!(gzip.diff_id(&ctx()).wait().unwrap(), diff_id);
+}
+
+#[test]
+fn indexes_of_parts_nested_ones_too() {
+    let (one, two) = (image(1, 5), image(2, 6));
+    let nested = {
+        let mut edit = IndexManifest::empty(true).edit();
+        edit.append(two.descriptor().clone());
+        let mut blobs = Blobs::new();
+        blobs.add_image(&two);
+        Index::from_parts(edit.finish().unwrap().raw().clone(), &blobs).unwrap()
+    };
+    let mut entry = one.descriptor().clone();
+    entry.platform = Some("linux/amd64".parse().unwrap());
+    let mut edit = IndexManifest::empty(true).edit();
+    edit.append(entry.clone());
+    edit.append(nested.descriptor().clone());
+    let document = edit.finish().unwrap().raw().clone();
+
+    let host = Host::with(&one);
+    host.put(&two);
+    host.blobs.lock().unwrap().insert(nested.digest().clone(), nested.manifest().raw().to_vec());
+    let (mut values, mut opened) = (Blobs::new(), Blobs::new());
+    values.add_image(&one).add_index(&nested);
+    opened.provider(host);
+    for blobs in [values, opened] {
+        let index = Index::from_parts(document.clone(), &blobs).unwrap();
+        index.validate(&none(), &ctx()).wait().unwrap();
+        let images = index.images(&Matcher::new(), &none(), &ctx()).wait().unwrap();
+        assert_eq!(images.iter().map(Image::digest).collect::<Vec<_>>(), [one.digest()]);
+        let indexes = index.indexes(&Matcher::new(), &none(), &ctx()).wait().unwrap();
+        assert_eq!(indexes.iter().map(Index::digest).collect::<Vec<_>>(), [nested.digest()]);
+        assert_eq!(index.find(&Matcher::new().platform("linux/amd64".parse().unwrap())), [entry.clone()]);
+        assert_eq!(index.platforms().iter().map(ToString::to_string).collect::<Vec<_>>(), ["linux/amd64"]);
+        let size = index.size(&none(), &ctx()).wait().unwrap();
+        assert_eq!(size, index.descriptor().size + nested.descriptor().size + one.size() + two.size());
+    }
+}
+
+#[test]
+fn empty_ones_have_the_digests_of_the_reference() {
+    let image = "sha256:732112270d7e59418a8c080b134b24cabd67d250d0d0147a97ed95ba5c280aa4";
+    let index = "sha256:dff9de10919148711140d349bf03f1a99eb06f94b03e51715ccebfa7cdc518e2";
+    assert_eq!(Image::empty(Format::Docker).unwrap().digest().as_str(), image);
+    assert_eq!(Index::empty(Format::Oci).unwrap().digest().as_str(), index);
+    for format in [Format::Oci, Format::Docker] {
+        Image::empty(format).unwrap().validate(&none(), &ctx()).wait().unwrap();
+        Index::empty(format).unwrap().validate(&none(), &ctx()).wait().unwrap();
+    }
+}
+
+#[test]
+fn random_ones_are_the_same_for_the_same_seed() {
+    let of = |seed, options: &Options| Image::random(2, 10_001, seed, options, &ctx()).wait().unwrap().digest().clone();
+    assert_eq!(of(7, &none()), of(7, &none()));
+    assert_ne!(of(7, &none()), of(8, &none()));
+    // On every machine, and with every later version.
+    assert_eq!(of(7, &none()).as_str(), SEVEN);
+    let (oci, docker) = (none(), none().format(Format::Docker));
+    assert_ne!(of(7, &oci), of(7, &docker));
+    for options in [oci, docker, compressed("gzip"), compressed("zstd")] {
+        let index = Index::random(2, 2, 5_000, 1, &options, &ctx()).wait().unwrap();
+        index.validate(&none(), &ctx()).wait().unwrap();
+    }
+    let sizes = [0, 1, 511, 512, 513, 300_000].map(|size| {
+        let layer = Layer::random(size, 1, &none(), &ctx()).wait().unwrap();
+        layer.validate(&none(), &ctx()).wait().unwrap();
+        layer.descriptor().size - size.next_multiple_of(512)
+    });
+    assert_eq!(sizes, [1536; 6], "a header, and two blocks of zeros");
+    assert_eq!(Image::random(1001, 1, 1, &none(), &ctx()).wait().unwrap_err().code(), Code::InvalidArgument);
+}
+
+const SEVEN: &str = "sha256:c5c5f7634ac1a35b891b13038ee2b596c27e9dd15dc240cc4a806dadccd51db7";
+
+#[test]
+fn memory_keeps_what_is_put_in_and_its_bound() {
+    let store = MemoryStore::new(1 << 20).unwrap();
+    let (one, index) = (image(2, 1), Index::random(2, 1, 20_000, 2, &none(), &ctx()).wait().unwrap());
+    store.add_image(Some("one"), &one, &none(), &ctx()).wait().unwrap();
+    assert_eq!(store.size(), one.size());
+    store.add_image(Some("again"), &one, &none(), &ctx()).wait().unwrap();
+    assert_eq!(store.size(), one.size());
+    store.add_index(None, &index, &none(), &ctx()).wait().unwrap();
+    assert_eq!(store.names(), ["again", "one"]);
+    for name in ["one", "again", one.digest().as_str()] {
+        let had = store.image(name, &none(), &ctx()).wait().unwrap();
+        assert_eq!(had.digest(), one.digest());
+        had.validate(&none(), &ctx()).wait().unwrap();
+    }
+    let had = store.index(index.digest().as_str(), &none(), &ctx()).wait().unwrap();
+    had.validate(&none(), &ctx()).wait().unwrap();
+    let child = had.manifest().manifests()[0].digest.clone();
+    store.image(child.as_str(), &none(), &ctx()).wait().unwrap();
+    let code = |e: Error| e.code();
+    assert_eq!(store.index("one", &none(), &ctx()).wait().map_err(code).unwrap_err(), Code::InvalidArgument);
+    assert_eq!(store.image("two", &none(), &ctx()).wait().map_err(code).unwrap_err(), Code::NotFound);
+
+    let before = store.size();
+    let large = Image::random(2, 600_000, 9, &none(), &ctx()).wait().unwrap();
+    let e = store.add_image(Some("large"), &large, &none(), &ctx()).wait().unwrap_err();
+    assert_eq!(e.code(), Code::LimitExceeded);
+    assert!(store.size() < before + 700_000, "only what was taken counts");
+    // A layer that is made into it, and one that is too large for it.
+    let into = none().sink(&SinkHandle::memory(&store));
+    let layer = Layer::random(10_000, 3, &into, &ctx()).wait().unwrap();
+    layer.validate(&none(), &ctx()).wait().unwrap();
+    let e = Layer::random(2 << 20, 3, &into, &ctx()).wait().unwrap_err();
+    assert_eq!(e.code(), Code::LimitExceeded);
+
+    store.remove("one").unwrap();
+    store.image("again", &none(), &ctx()).wait().unwrap();
+    store.remove("again").unwrap();
+    assert_eq!(store.image("again", &none(), &ctx()).wait().map_err(code).unwrap_err(), Code::NotFound);
+    assert_eq!(store.size(), index.size(&none(), &ctx()).wait().unwrap(), "only the index is left");
+    store.remove(index.digest().as_str()).unwrap();
+    assert_eq!(store.size(), 0);
+    had.validate(&none(), &ctx()).wait().unwrap_err(); // its blobs are gone
+    layer.validate(&none(), &ctx()).wait().unwrap();
+    assert_eq!(store.remove("one").unwrap_err().code(), Code::NotFound);
+}
+
+#[test]
+fn examination_is_clean_for_all_kinds_of_compression() {
+    for kind in ["gzip", "zstd", "none"] {
+        let image = Image::random(2, 50_000, 1, &compressed(kind), &ctx()).wait().unwrap();
+        let report = image.examine(&none().jobs(1), &ctx()).wait().unwrap();
+        assert!(report.is_clean(), "{kind}: {}", report.to_json());
+    }
+}
+
+/// An image of one layer, with its manifest and config changed.
+fn changed(layer: &Layer, manifest: impl Fn(String) -> String, config: impl Fn(String) -> String) -> Image {
+    let mut builder = ImageBuilder::from_scratch();
+    builder.set_platform(&"linux/amd64".parse().unwrap());
+    let origin = builder.add_layer(layer).build(&none(), &ctx()).wait().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let old = origin.config(&ctx()).wait().unwrap();
+    let new = config(text(old.raw()));
+    let document = text(origin.manifest().raw()).replace(
+        &format!("\"size\":{},\"digest\":\"{}\"", old.raw().len(), Digest::sha256(old.raw())),
+        &format!("\"size\":{},\"digest\":\"{}\"", new.len(), Digest::sha256(new.as_bytes())),
+    );
+    let mut blobs = Blobs::new();
+    blobs.add_bytes(new.into()).add_layer(layer);
+    Image::from_parts(manifest(document).into(), &blobs).unwrap()
+}
+
+#[test]
+fn examination_tells_everything_that_is_wrong() {
+    let twice = {
+        let mut builder = LayerBuilder::new();
+        builder.add_bytes("a/b", 0o644, b"1").unwrap();
+        builder.add_bytes("a/c", 0o644, b"1").unwrap();
+        builder.add_bytes("./a//b", 0o644, b"2").unwrap();
+        builder.build(&compressed("zstd"), &ctx()).wait().unwrap()
+    };
+    let told = |image: &Image| {
+        let report = image.examine(&none(), &ctx()).wait().unwrap();
+        let first = image.validate(&none(), &ctx()).wait().map_err(|e| (e.code(), e.message().to_owned()));
+        let of_report = report.findings().first().map(|f| (f.code, f.message.clone()));
+        assert_eq!(first.err(), of_report, "validate ends with the first finding");
+        findings(&report).into_iter().map(|(_, text)| text).collect::<Vec<_>>()
+    };
+    let same = |text: String| text;
+    let blob = &twice.descriptor().digest;
+    assert_eq!(told(&changed(&twice, same, same)), [format!("{blob}: a/b is there twice")]);
+
+    let good = Layer::random(1_000, 1, &compressed("gzip"), &ctx()).wait().unwrap();
+    assert_eq!(told(&changed(&good, same, same)), Vec::<String>::new());
+    let diff_id = good.diff_id(&ctx()).wait().unwrap().to_string();
+    let other = Digest::sha256(b"").to_string();
+    let blob = &good.descriptor().digest;
+    let image = changed(&good, same, |config| config.replace(&diff_id, &other));
+    assert_eq!(told(&image), [format!("{blob}: the config names the diff id {other}, and the layer's is {diff_id}")]);
+    let image = changed(&good, |m| m.replace("tar+gzip", "tar+zstd"), same);
+    assert_eq!(
+        told(&image),
+        [format!("{blob}: the media type is {}, and the bytes are gzip", MediaType::OCI_LAYER_ZSTD)]
+    );
+    let image = changed(&good, same, |config| config.replace("\"layers\"", "\"tapes\""));
+    assert_eq!(
+        told(&image),
+        [format!("{}: the config's rootfs is of the type \"tapes\", not \"layers\"", image.digest())]
+    );
+    let two = |config: String| config.replace("\"history\":[", "\"history\":[{\"created_by\":\"x\"},");
+    let image = changed(&good, same, two);
+    assert_eq!(told(&image), [format!("{}: the history tells of 2 layers, and there are 1", image.digest())]);
+    let image = changed(&good, same, |config| two(config).replace(&format!("[\"{diff_id}\"]"), "[]"));
+    assert_eq!(told(&image).len(), 2, "both, and not only the first");
+    let image = changed(
+        &good,
+        |m| {
+            m.replace(
+                "\"layers\":[{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar+gzip\"",
+                "\"layers\":[{\"mediaType\":\"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip\"",
+            )
+        },
+        |c| c.replace(&diff_id, &other),
+    );
+    assert_eq!(told(&image), Vec::<String>::new(), "nobody's to read");
+}
+
+#[test]
+fn examination_of_an_index_looks_at_platforms_types_and_depth() {
+    let good = image(1, 1);
+    let of = |entries: &[Descriptor]| {
+        let mut edit = IndexManifest::empty(true).edit();
+        entries.iter().for_each(|entry| edit.append(entry.clone()));
+        let mut blobs = Blobs::new();
+        blobs.add_image(&good).add_bytes("text"[..].into());
+        Index::from_parts(edit.finish().unwrap().raw().clone(), &blobs).unwrap()
+    };
+    let entry = |platform: &str| {
+        let mut entry = good.descriptor().clone();
+        entry.platform = Some(platform.parse().unwrap());
+        entry
+    };
+    let told = |index: &Index| findings(&index.examine(&none(), &ctx()).wait().unwrap());
+    assert_eq!(told(&of(&[entry("linux/amd64")])), []);
+    assert_eq!(told(&of(&[entry("unknown/unknown")])), []);
+    let (code, text) = told(&of(&[entry("linux/arm64")])).remove(0);
+    assert_eq!(code, Code::Malformed);
+    assert!(text.ends_with("the index says linux/arm64, and the config says linux/amd64"), "{text}");
+    let mut wrong = entry("linux/amd64");
+    wrong.size += 1;
+    assert_eq!(told(&of(&[wrong]))[0].0, Code::DigestMismatch);
+    let strange = Descriptor::of(MediaType::new("text/plain"), b"text");
+    assert_eq!(told(&of(&[strange]))[0].0, Code::Unsupported);
+    let gone = Descriptor::of(MediaType::OCI_MANIFEST, b"gone");
+    assert_eq!(
+        told(&of(&[gone.clone(), entry("linux/arm64")])).iter().map(|f| f.0).collect::<Vec<_>>(),
+        [Code::NotFound, Code::Malformed]
+    );
+    assert_eq!(of(&[gone]).validate(&none(), &ctx()).wait().unwrap_err().code(), Code::NotFound);
+
+    let mut nested = of(&[entry("linux/amd64")]);
+    for _ in 0..8 {
+        let mut edit = IndexManifest::empty(true).edit();
+        edit.append(nested.descriptor().clone());
+        let mut blobs = Blobs::new();
+        blobs.add_index(&nested);
+        nested = Index::from_parts(edit.finish().unwrap().raw().clone(), &blobs).unwrap();
+    }
+    assert_eq!(told(&nested).iter().map(|f| f.0).collect::<Vec<_>>(), [Code::LimitExceeded]);
+}
+
+#[test]
+fn comparison_tells_every_field() {
+    let base = image(2, 1);
+    assert!(compare_images(&base, &base.clone(), &none(), &ctx()).wait().unwrap().is_clean());
+    let other = {
+        let mut builder = ImageBuilder::new(&base);
+        builder.set_env("A", Some("1")).unwrap().set_annotation("k", Some("v")).unwrap();
+        builder.add_layer(&Layer::random(10, 1, &none(), &ctx()).wait().unwrap());
+        builder.build(&none(), &ctx()).wait().unwrap()
+    };
+    let report = compare_images(&base, &other, &none(), &ctx()).wait().unwrap();
+    let fields: Vec<&str> = report.findings().iter().map(|f| f.subject.as_str()).collect();
+    assert_eq!(
+        fields,
+        [
+            "digest",
+            "size",
+            "manifest.config.digest",
+            "manifest.config.size",
+            "manifest.layers[2]",
+            "manifest.annotations",
+            "config.config.Env",
+            "config.history[2]",
+            "config.rootfs.diff_ids[2]",
+        ]
+    );
+    assert!(report.findings()[0].message.contains(base.digest().as_str()));
+    let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+    assert_eq!(json[0]["subject"], "digest");
+
+    // The same values in other bytes are a difference, too.
+    let spaced = String::from_utf8(base.manifest().raw().to_vec()).unwrap().replacen(':', ": ", 1);
+    let mut blobs = Blobs::new();
+    blobs.add_image(&base);
+    let spaced = Image::from_parts(spaced.into(), &blobs).unwrap();
+    let report = compare_images(&base, &spaced, &none(), &ctx()).wait().unwrap();
+    assert_eq!(report.findings().last().unwrap().message, "the same values, written in other bytes");
+}
+
+#[test]
+fn comparison_of_layers_goes_down_to_their_files() {
+    let layer = |files: &[(&str, u32, &str)], kind: &str| {
+        let mut builder = LayerBuilder::new();
+        files.iter().for_each(|(name, mode, data)| builder.add_bytes(name, *mode, data.as_bytes()).unwrap());
+        builder.build(&compressed(kind), &ctx()).wait().unwrap()
+    };
+    let a = layer(&[("only-a", 0o644, ""), ("same", 0o644, "x"), ("mode", 0o644, "x"), ("data", 0o644, "x")], "gzip");
+    let b = layer(&[("same", 0o644, "x"), ("mode", 0o755, "x"), ("data", 0o644, "y"), ("only-b", 0o644, "")], "zstd");
+    let report = compare_layers(&a, &b, &none().files(), &ctx()).wait().unwrap();
+    let told: Vec<String> = report.findings().iter().map(|f| format!("{} {}", f.subject, f.message)).collect();
+    let has = |text: &str| assert!(told.iter().any(|t| t.starts_with(text)), "{text}: {told:#?}");
+    for text in [
+        "digest ",
+        "mediaType ",
+        "size ",
+        "diff_id ",
+        "/only-a only the first",
+        "/only-b only the second",
+        "/mode mode: 644 against 755",
+        "/data content: ",
+    ] {
+        has(text);
+    }
+    assert_eq!(told.len(), 8, "{told:#?}");
+    // The same tar in another compression.
+    let c = layer(&[("only-a", 0o644, ""), ("same", 0o644, "x"), ("mode", 0o644, "x"), ("data", 0o644, "x")], "zstd");
+    let report = compare_layers(&a, &c, &none().files(), &ctx()).wait().unwrap();
+    assert_eq!(
+        report.findings().iter().map(|f| f.subject.as_str()).collect::<Vec<_>>(),
+        ["digest", "mediaType", "size"]
+    );
+}
+
+#[test]
+fn comparison_of_indexes_pairs_their_images() {
+    let index = |seeds: &[(u64, &str)]| {
+        let (mut edit, mut blobs) = (IndexManifest::empty(true).edit(), Blobs::new());
+        for (seed, platform) in seeds {
+            let image = image(1, *seed);
+            let mut entry = image.descriptor().clone();
+            entry.platform = Some(platform.parse().unwrap());
+            edit.append(entry);
+            blobs.add_image(&image);
+        }
+        Index::from_parts(edit.finish().unwrap().raw().clone(), &blobs).unwrap()
+    };
+    let a = index(&[(1, "linux/amd64"), (2, "linux/arm64")]);
+    let b = index(&[(3, "linux/arm64"), (1, "linux/amd64")]);
+    assert!(compare_indexes(&a, &a, &none(), &ctx()).wait().unwrap().is_clean());
+    let report = compare_indexes(&a, &b, &none(), &ctx()).wait().unwrap();
+    let at = |text: &str| report.findings().iter().filter(|f| f.subject.starts_with(text)).count();
+    assert!(at("index.manifests[0]") > 0 && at("manifests[1].config.rootfs") == 1, "{}", report.to_json());
+    assert_eq!(at("manifests[0]."), 0, "linux/amd64 is the same image");
+}
+
+#[test]
+fn what_kind_of_artifact() {
+    let image = image(1, 1);
+    assert_eq!(image.artifact_type(), MediaType::OCI_CONFIG.as_str());
+    let text = String::from_utf8(image.manifest().raw().to_vec()).unwrap();
+    let typed = format!("{},\"artifactType\":\"text/x\"}}", text.strip_suffix('}').unwrap());
+    let mut blobs = Blobs::new();
+    blobs.add_image(&image);
+    assert_eq!(Image::from_parts(typed.into(), &blobs).unwrap().artifact_type(), "text/x");
+}
