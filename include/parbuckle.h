@@ -107,6 +107,12 @@ typedef struct parb_config parb_config;
 typedef struct parb_ctx parb_ctx;
 
 /**
+ * A Docker-compatible daemon (dockerd, podman's service) that answered once. It holds no connection: each call makes
+ * its own. Immutable, shared between threads. Yours to free.
+ */
+typedef struct parb_daemon parb_daemon;
+
+/**
  * Media type, digest and size of content, with what is said about it. Immutable. Yours to free, unless it is lent
  * (const).
  */
@@ -490,7 +496,7 @@ PARB_API bool parb_ctx_is_cancelled(const parb_ctx *ctx);
  */
 PARB_API void parb_ctx_progress(const parb_ctx *ctx, uint64_t *out_done, uint64_t *out_total);
 
-/* ---- 4. Operations (16 functions) ------------------------------------------------------------ */
+/* ---- 4. Operations (17 functions) ------------------------------------------------------------ */
 
 /**
  * Whether the operation is done, so that nothing about it waits any more. false for NULL.
@@ -608,6 +614,13 @@ PARB_API PARB_CHECK parb_error *parb_op_take_strings(parb_op *op, parb_strings *
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_op_take_report(parb_op *op, parb_report **out);
+
+/**
+ * Takes a daemon out of an operation. Errors: as for parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_op_take_daemon(parb_op *op, parb_daemon **out);
 
 /**
  * Frees an operation. NULL is fine. One that still runs is cancelled; this never waits for it, and a queue it was
@@ -2244,7 +2257,312 @@ PARB_API PARB_CHECK parb_error *parb_push_layer_start(
     const parb_client *client, const parb_ref *repository, const parb_layer *layer,
     const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
-/* ---- 19. The registry server (16 functions) -------------------------------------------------- */
+/* ---- 19. Docker-compatible daemons (28 functions) -------------------------------------------- */
+
+/**
+ * Asks a daemon which API it speaks. `host` is unix://PATH, tcp://HOST[:PORT], http://... or https://...; NULL: what
+ * DOCKER_HOST names, else unix:///var/run/docker.sock. DOCKER_API_VERSION goes before what the daemon would choose.
+ * With DOCKER_TLS_VERIFY or DOCKER_CERT_PATH, tcp is TLS and always verified: by that directory's ca.pem (~/.docker
+ * without one), or the system's authorities if there is none; cert.pem and key.pem there show who we are. The
+ * environment and the files are read on the calling thread. Blocks until the daemon answers.
+ *
+ * Errors: PARB_UNAVAILABLE: nobody listens (the subject is the address); PARB_DENIED: the socket is not ours to use;
+ * PARB_TLS; PARB_INVALID_ARGUMENT, PARB_UNSUPPORTED: the address; PARB_UNSUPPORTED: its API is too old;
+ * PARB_PROTOCOL: something else answers; PARB_TIMED_OUT.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_connect(
+    const char *host, const parb_options *options, const parb_ctx *ctx, parb_daemon **out);
+
+/**
+ * parb_daemon_connect that returns at once; the daemon comes from parb_op_take_daemon. `host` may be NULL there too.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_connect_start(
+    const char *host, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Another handle for the same daemon; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_daemon *parb_daemon_clone(const parb_daemon *daemon);
+
+/**
+ * Frees a daemon's handle. NULL is fine; images that came from it stay good.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_daemon_free(parb_daemon *daemon);
+
+/**
+ * The address that the daemon was reached at. Lives as long as the handle.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_daemon_host(const parb_daemon *daemon);
+
+/**
+ * The API version that is spoken with it, such as "1.41". Lives as long as the handle.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_daemon_api_version(const parb_daemon *daemon);
+
+/**
+ * Whether the daemon answers still. Blocks until it does.
+ *
+ * Errors: as for parb_daemon_connect.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_ping(
+    const parb_daemon *daemon, const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_daemon_ping that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_ping_start(
+    const parb_daemon *daemon, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * What the daemon tells of itself, as JSON in its own words (GET /version). Blocks on the daemon.
+ *
+ * Errors: as for parb_daemon_connect; PARB_LIMIT_EXCEEDED: an answer over 8 MiB.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_version(
+    const parb_daemon *daemon, const parb_options *options, const parb_ctx *ctx, parb_buf **out);
+
+/**
+ * parb_daemon_version that returns at once; the text comes from parb_op_take_buf.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_version_start(
+    const parb_daemon *daemon, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The images that the daemon has, as JSON in its own words (GET /images/json): an array of objects with Id, RepoTags,
+ * Created, Size and more. Blocks on the daemon.
+ *
+ * Errors: as for parb_daemon_connect; PARB_LIMIT_EXCEEDED: an answer over 8 MiB.
+ *
+ * @param reference  a pattern that names have to match, such as "app" or "app:*"; NULL: all images
+ * @param options    none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_list(
+    const parb_daemon *daemon, const char *reference, const parb_options *options,
+    const parb_ctx *ctx, parb_buf **out);
+
+/**
+ * parb_daemon_list that returns at once; the text comes from parb_op_take_buf. Without a reference: NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_list_start(
+    const parb_daemon *daemon, const char *reference, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * What the daemon knows of one image, as JSON in its own words (GET /images/NAME/json). Its Id is the digest of the
+ * image's config, or, where the daemon keeps manifests, of the manifest. Blocks on the daemon.
+ *
+ * Errors: PARB_NOT_FOUND, with the name as subject; else as for parb_daemon_list.
+ *
+ * @param name     a name, with or without a tag, or an id
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_inspect(
+    const parb_daemon *daemon, const char *name, const parb_options *options, const parb_ctx *ctx,
+    parb_buf **out);
+
+/**
+ * parb_daemon_inspect that returns at once; the text comes from parb_op_take_buf.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_inspect_start(
+    const parb_daemon *daemon, const char *name, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * How an image came about, its last step first, as JSON in the daemon's own words (GET /images/NAME/history). Blocks
+ * on the daemon.
+ *
+ * Errors: PARB_NOT_FOUND, with the name as subject; else as for parb_daemon_list.
+ *
+ * @param name     a name, with or without a tag, or an id
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_history(
+    const parb_daemon *daemon, const char *name, const parb_options *options, const parb_ctx *ctx,
+    parb_buf **out);
+
+/**
+ * parb_daemon_history that returns at once; the text comes from parb_op_take_buf.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_history_start(
+    const parb_daemon *daemon, const char *name, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * An image of the daemon. All of it is read now, into a file without a name in $TMPDIR that is gone with the last
+ * value that reads it. The config is the daemon's, byte for byte, and checked against the image's id; the layers are
+ * plain tars, and the manifest over them is made here: daemons keep none. With a sink or a compression in the options
+ * the layers are compressed on the way. Blocks while the daemon sends it.
+ *
+ * Errors: PARB_NOT_FOUND, with the name as subject; PARB_UNAVAILABLE with the daemon's words; PARB_DIGEST_MISMATCH:
+ * it sent another image; PARB_MALFORMED: it sent none; PARB_IO: the disk.
+ *
+ * @param name     a name, with or without a tag, or an id
+ * @param options  format: whose media types the manifest carries ("docker" without it); sink, compression
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_image(
+    const parb_daemon *daemon, const char *name, const parb_options *options, const parb_ctx *ctx,
+    parb_image **out);
+
+/**
+ * parb_daemon_image that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_image_start(
+    const parb_daemon *daemon, const char *name, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * Gives the daemon an image. Layers go from where they lie to the daemon, checked on their way; no file is made.
+ * Where the daemon has an image of this config already, it only gets the name. The result is what the daemon said,
+ * such as "Loaded image: app:1"; an empty list where it had the image. Blocks until the daemon has stored it.
+ *
+ * Errors: those of reading the image; PARB_INVALID_ARGUMENT: a reference without a tag; PARB_UNAVAILABLE with the
+ * daemon's words: it could not store it, even if it answered 200.
+ *
+ * @param reference  the name to give it, taken from an image that has it; NULL: none
+ * @param options    none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_load(
+    const parb_daemon *daemon, const parb_image *image, const parb_ref *reference,
+    const parb_options *options, const parb_ctx *ctx, parb_strings **out);
+
+/**
+ * parb_daemon_load that returns at once; the list comes from parb_op_take_strings. Without a reference: NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_load_start(
+    const parb_daemon *daemon, const parb_image *image, const parb_ref *reference,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * parb_daemon_load for the image of an index that is meant for the option platform (linux/amd64 without it): daemons
+ * take no indexes. Blocks until the daemon has stored it.
+ *
+ * Errors: PARB_NOT_FOUND: the index has no such platform; else as for parb_daemon_load.
+ *
+ * @param reference  the name to give it; NULL: none
+ * @param options    platform
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_load_index(
+    const parb_daemon *daemon, const parb_index *index, const parb_ref *reference,
+    const parb_options *options, const parb_ctx *ctx, parb_strings **out);
+
+/**
+ * parb_daemon_load_index that returns at once; the list comes from parb_op_take_strings. Without a reference: NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_load_index_start(
+    const parb_daemon *daemon, const parb_index *index, const parb_ref *reference,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Gives the daemon an archive as it is, of any kind that the daemon reads; the names in it become names of the
+ * daemon's images, so its maker is trusted with them. The result is what the daemon said. Blocks until it has stored
+ * it.
+ *
+ * Errors: PARB_NOT_FOUND, PARB_IO: the file; PARB_UNAVAILABLE with the daemon's words: it could not store it.
+ *
+ * @param path     a regular file
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_load_archive(
+    const parb_daemon *daemon, const char *path, const parb_options *options, const parb_ctx *ctx,
+    parb_strings **out);
+
+/**
+ * parb_daemon_load_archive that returns at once; the list comes from parb_op_take_strings.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_load_archive_start(
+    const parb_daemon *daemon, const char *path, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * Gives an image one more name; an image that had the name loses it. Blocks on the daemon.
+ *
+ * Errors: PARB_NOT_FOUND, with the name as subject; PARB_INVALID_ARGUMENT: a reference without a tag.
+ *
+ * @param name       what the image is called now: a name or an id
+ * @param reference  the name it gets
+ * @param options    none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_tag(
+    const parb_daemon *daemon, const char *name, const parb_ref *reference,
+    const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_daemon_tag that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_tag_start(
+    const parb_daemon *daemon, const char *name, const parb_ref *reference,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Takes a name away, and with an image's last name the image. By id, an image with several names is not removed.
+ * Blocks on the daemon.
+ *
+ * Errors: PARB_NOT_FOUND, with the name as subject; PARB_INVALID_STATE: a container or another name uses it.
+ *
+ * @param name     a name, with or without a tag, or an id
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_remove(
+    const parb_daemon *daemon, const char *name, const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_daemon_remove that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_remove_start(
+    const parb_daemon *daemon, const char *name, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/* ---- 20. The registry server (16 functions) -------------------------------------------------- */
 
 /**
  * Options of a registry in memory on 127.0.0.1, a free port, for everybody.

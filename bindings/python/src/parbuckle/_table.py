@@ -56,6 +56,7 @@ parb_client = c_void_p
 parb_client_options = c_void_p
 parb_config = c_void_p
 parb_ctx = c_void_p
+parb_daemon = c_void_p
 parb_descriptor = c_void_p
 parb_error = c_void_p
 parb_event = c_void_p
@@ -137,6 +138,7 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_op_take_buf": (parb_error, (parb_op, POINTER(parb_buf))),
     "parb_op_take_strings": (parb_error, (parb_op, POINTER(parb_strings))),
     "parb_op_take_report": (parb_error, (parb_op, POINTER(parb_report))),
+    "parb_op_take_daemon": (parb_error, (parb_op, POINTER(parb_daemon))),
     "parb_op_free": (None, (parb_op,)),
     # Completion queues
     "parb_queue_new": (parb_error, (POINTER(parb_queue),)),
@@ -342,6 +344,35 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_push_index_start": (parb_error, (parb_client, parb_ref, parb_index, parb_options, parb_ctx, POINTER(parb_op))),
     "parb_push_layer": (parb_error, (parb_client, parb_ref, parb_layer, parb_options, parb_ctx)),
     "parb_push_layer_start": (parb_error, (parb_client, parb_ref, parb_layer, parb_options, parb_ctx, POINTER(parb_op))),
+    # Docker-compatible daemons
+    "parb_daemon_connect": (parb_error, (c_char_p, parb_options, parb_ctx, POINTER(parb_daemon))),
+    "parb_daemon_connect_start": (parb_error, (c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_daemon_clone": (parb_daemon, (parb_daemon,)),
+    "parb_daemon_free": (None, (parb_daemon,)),
+    "parb_daemon_host": (c_char_p, (parb_daemon,)),
+    "parb_daemon_api_version": (c_char_p, (parb_daemon,)),
+    "parb_daemon_ping": (parb_error, (parb_daemon, parb_options, parb_ctx)),
+    "parb_daemon_ping_start": (parb_error, (parb_daemon, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_daemon_version": (parb_error, (parb_daemon, parb_options, parb_ctx, POINTER(parb_buf))),
+    "parb_daemon_version_start": (parb_error, (parb_daemon, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_daemon_list": (parb_error, (parb_daemon, c_char_p, parb_options, parb_ctx, POINTER(parb_buf))),
+    "parb_daemon_list_start": (parb_error, (parb_daemon, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_daemon_inspect": (parb_error, (parb_daemon, c_char_p, parb_options, parb_ctx, POINTER(parb_buf))),
+    "parb_daemon_inspect_start": (parb_error, (parb_daemon, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_daemon_history": (parb_error, (parb_daemon, c_char_p, parb_options, parb_ctx, POINTER(parb_buf))),
+    "parb_daemon_history_start": (parb_error, (parb_daemon, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_daemon_image": (parb_error, (parb_daemon, c_char_p, parb_options, parb_ctx, POINTER(parb_image))),
+    "parb_daemon_image_start": (parb_error, (parb_daemon, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_daemon_load": (parb_error, (parb_daemon, parb_image, parb_ref, parb_options, parb_ctx, POINTER(parb_strings))),
+    "parb_daemon_load_start": (parb_error, (parb_daemon, parb_image, parb_ref, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_daemon_load_index": (parb_error, (parb_daemon, parb_index, parb_ref, parb_options, parb_ctx, POINTER(parb_strings))),
+    "parb_daemon_load_index_start": (parb_error, (parb_daemon, parb_index, parb_ref, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_daemon_load_archive": (parb_error, (parb_daemon, c_char_p, parb_options, parb_ctx, POINTER(parb_strings))),
+    "parb_daemon_load_archive_start": (parb_error, (parb_daemon, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_daemon_tag": (parb_error, (parb_daemon, c_char_p, parb_ref, parb_options, parb_ctx)),
+    "parb_daemon_tag_start": (parb_error, (parb_daemon, c_char_p, parb_ref, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_daemon_remove": (parb_error, (parb_daemon, c_char_p, parb_options, parb_ctx)),
+    "parb_daemon_remove_start": (parb_error, (parb_daemon, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
     # The registry server
     "parb_server_options_new": (parb_server_options, ()),
     "parb_server_options_free": (None, (parb_server_options,)),
