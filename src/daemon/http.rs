@@ -265,8 +265,12 @@ fn message(body: &[u8]) -> String {
 
 /// A daemon's words, which may hold an image's, for people.
 pub(super) fn printable(text: &str) -> String {
-    let text: String = text.trim().chars().take(SHOWN).collect();
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let shown = |c: char| match c {
+        '\n' | '\r' | '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    };
+    text.trim().chars().take(SHOWN).map(shown).collect()
 }
 
 fn broken(host: &Host, e: &hyper::Error) -> Error {
@@ -489,7 +493,7 @@ mod tests {
 
     #[test]
     fn words_of_a_daemon_are_printable() {
-        assert_eq!(message(b"{\"message\":\" a\\nb \"}"), "a\u{fffd}b");
+        assert_eq!(message(b"{\"message\":\" a\\nb\\u001bc \"}"), "a b\u{fffd}c");
         assert_eq!(message(b"plain"), "plain");
         assert_eq!(message(&[b'x'; 5000]).len(), SHOWN);
     }

@@ -76,7 +76,7 @@ pub unsafe extern "C" fn parb_daemon_connect(
     call(|| put_waited(out, connect(host, options, ctx)?, DaemonHandle::new))
 }
 
-/// parb_daemon_connect that returns at once; the daemon comes from parb_op_take_daemon.
+/// parb_daemon_connect that returns at once; the daemon comes from parb_op_take_daemon. `host` may be NULL there too.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
@@ -222,7 +222,7 @@ pub unsafe extern "C" fn parb_daemon_list(
     call(|| put_waited(out, list(daemon, reference, options, ctx)?, |bytes| bytes))
 }
 
-/// parb_daemon_list that returns at once; the text comes from parb_op_take_buf.
+/// parb_daemon_list that returns at once; the text comes from parb_op_take_buf. Without a reference: NULL.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
@@ -292,8 +292,8 @@ unsafe fn inspect(
     Ok(daemon.inspect_json(text(name, "name")?, &options, &ctx))
 }
 
-/// How an image came about, its last step first, as JSON in the daemon's own words (GET /images/NAME/history). Blocks on
-/// the daemon.
+/// How an image came about, its last step first, as JSON in the daemon's own words (GET /images/NAME/history). Blocks
+/// on the daemon.
 ///
 /// Errors: PARB_NOT_FOUND, with the name as subject; else as for parb_daemon_list.
 ///
@@ -337,15 +337,16 @@ unsafe fn history(
     Ok(daemon.history_json(text(name, "name")?, &options, &ctx))
 }
 
-/// An image of the daemon. All of it is read now, into a file without a name in $TMPDIR that is gone with the last value
-/// that reads it. The config is the daemon's, byte for byte, and checked against the image's id; the layers are plain tars,
-/// and the manifest over them is made here: daemons keep none. Blocks while the daemon sends it.
+/// An image of the daemon. All of it is read now, into a file without a name in $TMPDIR that is gone with the last
+/// value that reads it. The config is the daemon's, byte for byte, and checked against the image's id; the layers are
+/// plain tars, and the manifest over them is made here: daemons keep none. With a sink or a compression in the options
+/// the layers are compressed on the way. Blocks while the daemon sends it.
 ///
-/// Errors: PARB_NOT_FOUND, with the name as subject; PARB_UNAVAILABLE with the daemon's words; PARB_DIGEST_MISMATCH: it sent
-/// another image; PARB_MALFORMED: it sent none; PARB_IO: the disk.
+/// Errors: PARB_NOT_FOUND, with the name as subject; PARB_UNAVAILABLE with the daemon's words; PARB_DIGEST_MISMATCH:
+/// it sent another image; PARB_MALFORMED: it sent none; PARB_IO: the disk.
 ///
 /// @param name     a name, with or without a tag, or an id
-/// @param options  format: whose media types the manifest carries ("docker" without it)
+/// @param options  format: whose media types the manifest carries ("docker" without it); sink, compression
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
@@ -384,12 +385,12 @@ unsafe fn image(
     Ok(daemon.image(text(name, "name")?, &options, &ctx))
 }
 
-/// Gives the daemon an image. Layers go from where they lie to the daemon, checked on their way; no file is made. Where
-/// the daemon has an image of this config already, it only gets the name. The result is what the daemon said, such as
-/// "Loaded image: app:1"; an empty list where it had the image. Blocks until the daemon has stored it.
+/// Gives the daemon an image. Layers go from where they lie to the daemon, checked on their way; no file is made.
+/// Where the daemon has an image of this config already, it only gets the name. The result is what the daemon said,
+/// such as "Loaded image: app:1"; an empty list where it had the image. Blocks until the daemon has stored it.
 ///
-/// Errors: those of reading the image; PARB_INVALID_ARGUMENT: a reference without a tag; PARB_UNAVAILABLE with the daemon's
-/// words: it could not store it, even if it answered 200.
+/// Errors: those of reading the image; PARB_INVALID_ARGUMENT: a reference without a tag; PARB_UNAVAILABLE with the
+/// daemon's words: it could not store it, even if it answered 200.
 ///
 /// @param reference  the name to give it, taken from an image that has it; NULL: none
 /// @param options    none are read
@@ -407,7 +408,7 @@ pub unsafe extern "C" fn parb_daemon_load(
     call(|| put_waited(out, load(daemon, image, reference, options, ctx)?, Strings::new))
 }
 
-/// parb_daemon_load that returns at once; the list comes from parb_op_take_strings.
+/// parb_daemon_load that returns at once; the list comes from parb_op_take_strings. Without a reference: NULL.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
@@ -434,8 +435,8 @@ unsafe fn load(
     Ok(daemon.load(image.get("image")?.image(), optional_reference(reference)?, &options, &ctx))
 }
 
-/// parb_daemon_load for the image of an index that is meant for the option platform (linux/amd64 without it): daemons take
-/// no indexes. Blocks until the daemon has stored it.
+/// parb_daemon_load for the image of an index that is meant for the option platform (linux/amd64 without it): daemons
+/// take no indexes. Blocks until the daemon has stored it.
 ///
 /// Errors: PARB_NOT_FOUND: the index has no such platform; else as for parb_daemon_load.
 ///
@@ -455,7 +456,7 @@ pub unsafe extern "C" fn parb_daemon_load_index(
     call(|| put_waited(out, load_index(daemon, index, reference, options, ctx)?, Strings::new))
 }
 
-/// parb_daemon_load_index that returns at once; the list comes from parb_op_take_strings.
+/// parb_daemon_load_index that returns at once; the list comes from parb_op_take_strings. Without a reference: NULL.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
@@ -482,8 +483,9 @@ unsafe fn load_index(
     Ok(daemon.load_index(index.get("index")?.index(), optional_reference(reference)?, &options, &ctx))
 }
 
-/// Gives the daemon an archive as it is, of any kind that the daemon reads; the names in it become names of the daemon's
-/// images, so its maker is trusted with them. The result is what the daemon said. Blocks until it has stored it.
+/// Gives the daemon an archive as it is, of any kind that the daemon reads; the names in it become names of the
+/// daemon's images, so its maker is trusted with them. The result is what the daemon said. Blocks until it has stored
+/// it.
 ///
 /// Errors: PARB_NOT_FOUND, PARB_IO: the file; PARB_UNAVAILABLE with the daemon's words: it could not store it.
 ///
@@ -574,8 +576,8 @@ unsafe fn tag(
     Ok(daemon.tag(text(name, "name")?, reference.get("reference")?.reference(), &options, &ctx))
 }
 
-/// Takes a name away, and with an image's last name the image. By id, an image with several names is not removed. Blocks
-/// on the daemon.
+/// Takes a name away, and with an image's last name the image. By id, an image with several names is not removed.
+/// Blocks on the daemon.
 ///
 /// Errors: PARB_NOT_FOUND, with the name as subject; PARB_INVALID_STATE: a container or another name uses it.
 ///

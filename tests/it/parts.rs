@@ -2,9 +2,9 @@
 //! and comparison.
 
 use parbuckle::{
-    BlobProvider, Blobs, Code, CompressionOptions, Context, Descriptor, Digest, Error, Format, HostStream,
-    Image, ImageBuilder, Index, IndexManifest, Layer, LayerBuilder, Matcher, MediaType, MemoryStore, Options, Report,
-    Result, SinkHandle, compare_images, compare_indexes, compare_layers,
+    BlobProvider, Blobs, Code, CompressionOptions, Context, Descriptor, Digest, Error, Format, HostStream, Image,
+    ImageBuilder, Index, IndexManifest, Layer, LayerBuilder, Matcher, MediaType, MemoryStore, Options, Report, Result,
+    SinkHandle, compare_images, compare_indexes, compare_layers,
 };
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -156,12 +157,39 @@ static char tar_file[512], archive_file[512], directory[512], reference[128];
 static int nothing; /* a descriptor that takes everything and gives nothing */
 static char tar_file[512], directory[512], layout_directory[512], reference[128];
 static char tar_file[512], directory[512], cache_directory[512], reference[128];
+static char tar_file[512], directory[512], reference[128], host[64];
 static parb_ref *index_reference;
 
 static void must(parb_error *error) {
   if (error == NULL) return;
   fprintf(stderr, "setting up: %s\n", parb_error_message(error));
   exit(2);
+}
+
+/* A daemon in a process of its own, which has nothing. DOCKER_HOST leads to none. */
+static pid_t start_daemon(void) {
+  static const char ping[] = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 2\r\n\r\nOK";
+  static const char nothing[] = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+  struct sockaddr_in at = {.sin_family = AF_INET};
+  socklen_t len = sizeof at;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  int s = socket(AF_INET, SOCK_STREAM, 0);
+  if (s < 0 || bind(s, (struct sockaddr *)&at, len) != 0 || listen(s, 100) != 0) exit(2);
+  if (getsockname(s, (struct sockaddr *)&at, &len) != 0) exit(2);
+  snprintf(host, sizeof host, "tcp://127.0.0.1:%d", ntohs(at.sin_port));
+  setenv("DOCKER_HOST", "tcp://127.0.0.1:1", 1);
+  pid_t child = fork();
+  if (child != 0) return close(s), child;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  for (char request[65536];;) {
+    int c = accept(s, NULL, NULL);
+    const char *answer = c >= 0 && read(c, request, 10) == 10 && !memcmp(request, "GET /_ping", 10) ? ping : nothing;
+    if (write(c, answer, strlen(answer)) > 0) {
+      shutdown(c, SHUT_WR);
+      while (read(c, request, sizeof request) > 0) continue;
+    }
+    close(c);
+  }
 }
 
 /* A handle of its own, to be given to discard. NULL for types that are only lent. */
@@ -178,6 +206,7 @@ static void *fresh(int type) {
       must(parb_config_parse((const uint8_t *)CONFIG, sizeof CONFIG - 1, NULL, (parb_config **)&out));
       break;
     case T_parb_ctx: out = parb_ctx_new(NULL); break;
+    case T_parb_daemon: must(parb_daemon_connect(host, NULL, NULL, (parb_daemon **)&out)); break;
     case T_parb_descriptor: out = parb_descriptor_clone(parb_image_descriptor(live[T_parb_image])); break;
     case T_parb_error: out = parb_error_new(PARB_CALLBACK, "x", NULL, NULL); break;
     case T_parb_image:
@@ -353,6 +382,7 @@ int main(int argc, char **argv) {
   signal(SIGSEGV, crashed);
   signal(SIGBUS, crashed);
   signal(SIGABRT, crashed);
+  pid_t daemon = start_daemon();
   set_up(argv[1]);
   if (argc > 2) wrong_answers();
   else checks();
@@ -365,6 +395,7 @@ int main(int argc, char **argv) {
   parb_ref_free(index_reference);
   begin("main", "every handle", "freed");
   expect(threads_ended(), "no thread stays behind");
+  kill(daemon, SIGKILL);
   printf("%d checks, %d failures\n", count, failures);
   return failures != 0;
 }
