@@ -71,6 +71,7 @@ fn of(said: crate::oci::LayerCompression) -> Compression {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci::MediaType;
 
     #[test]
     fn what_was_about_the_old_bytes_goes() {

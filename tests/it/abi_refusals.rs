@@ -323,6 +323,7 @@ fn valid(f: &Function, p: &Param) -> String {
             "diff_id" | "name_or_digest" => "DIGEST".into(),
             "path" if f.name == "parb_server_options_set_storage_dir" => "directory".into(),
             "path" if f.name.starts_with("parb_archive_open") => "archive_file".into(),
+            "host" => "host".into(),
             "path" if f.name.starts_with("parb_archive_write") => "\"/dev/null\"".into(),
             "digest" => "DIGEST".into(),
             "oci_or_docker" => "\"oci\"".into(),

@@ -2,7 +2,7 @@
 
 use crate::support::noise;
 use parbuckle::{
-    Archive, ArchiveItem, Client, ClientOptions, Code, Compression, CompressionOptions, Context, Digest, Error, Format,
+    Archive, ArchiveFormat, ArchiveItem, Client, ClientOptions, Code, Compression, CompressionOptions, Context, Digest, Error, Format,
     HostStream, Image, ImageBuilder, Index, IndexManifest, Keychain, Layer, LayerBuilder, MediaType, Options,
     Reference, Result, Server, ServerOptions, SinkHandle,
 };
@@ -40,8 +40,8 @@ fn gzipped(format: Format) -> Image {
     image(&[&a, &b, &a], format, "gzip")
 }
 
-fn write(path: &Path, items: &[ArchiveItem], format: Format) -> Result<()> {
-    Archive::write(path, items, &Options::new().format(format), &ctx()).wait()
+fn write(path: &Path, items: &[ArchiveItem], format: ArchiveFormat) -> Result<()> {
+    Archive::write(path, items, &Options::new().archive_format(format), &ctx()).wait()
 }
 
 fn open(path: &Path) -> Result<Archive> {
@@ -85,12 +85,12 @@ fn every_form_gives_the_image_back() {
             write(&path, &[ArchiveItem::image(&made, Some("localhost/a:1"))], form).unwrap();
             let archive = open(&path).unwrap();
             // The old form written has manifest.json, and so is today's to those who read it.
-            assert_eq!(archive.kind(), if form == Format::Oci { Format::Oci } else { Format::Docker });
+            assert_eq!(archive.kind(), if form == ArchiveFormat::Oci { ArchiveFormat::Oci } else { ArchiveFormat::Docker });
             assert_eq!(archive.refs(), ["localhost/a:1"]);
             let back = archive.image(Some("localhost/a:1"), &Options::new(), &ctx()).wait().unwrap();
             valid(&back).unwrap();
             assert_eq!(config_of(&back), config_of(&made));
-            if form == Format::Oci || form == Format::Docker && made.manifest().media_type().is_docker() {
+            if form == ArchiveFormat::Oci || form == ArchiveFormat::Docker && made.manifest().media_type().is_docker() {
                 assert_eq!(back.digest(), made.digest());
             }
             let by_digest = archive.image(Some(back.digest().as_str()), &Options::new(), &ctx()).wait().unwrap();
@@ -207,7 +207,7 @@ fn plain_layers_stay_plain_or_are_compressed_into_a_sink() {
     assert!(packed.layers().iter().all(|l| l.descriptor().media_type == MediaType::OCI_LAYER_ZSTD));
     valid(&packed).unwrap();
     // Zstd stays what it is where an archive has it, and keeps its digest.
-    write(&path, &[ArchiveItem::image(&packed, None)], Format::Docker).unwrap();
+    write(&path, &[ArchiveItem::image(&packed, None)], ArchiveFormat::Docker).unwrap();
     let back = open(&path).unwrap().image(None, &Options::new().format(Format::Oci), &ctx()).wait().unwrap();
     valid(&back).unwrap();
     assert_eq!(back.digest(), packed.digest());
@@ -288,9 +288,9 @@ fn one_changed_byte_never_gives_another_image() {
     let mut hostile = saved(&made);
     hostile.push(file("0/b", "-> layer.tar"));
     let forms: [&dyn Fn(); 4] = [
-        &|| write(&path, &[ArchiveItem::image(&made, Some("a:1"))], Format::Docker).unwrap(),
-        &|| write(&path, &[ArchiveItem::image(&small(Format::Oci), Some("a:1"))], Format::Oci).unwrap(),
-        &|| write(&path, &[ArchiveItem::image(&made, Some("a:1"))], Format::Legacy).unwrap(),
+        &|| write(&path, &[ArchiveItem::image(&made, Some("a:1"))], ArchiveFormat::Docker).unwrap(),
+        &|| write(&path, &[ArchiveItem::image(&small(Format::Oci), Some("a:1"))], ArchiveFormat::Oci).unwrap(),
+        &|| write(&path, &[ArchiveItem::image(&made, Some("a:1"))], ArchiveFormat::Legacy).unwrap(),
         &|| make_tar(&path, &hostile),
     ];
     for (n, form) in forms.iter().enumerate() {
@@ -347,7 +347,7 @@ fn archives_of_the_first_docker() {
     let archive = open(&path).unwrap();
     assert_eq!(
         (archive.kind(), archive.refs()),
-        (Format::Legacy, vec!["localhost/old:1".into(), "localhost/old:2".into()])
+        (ArchiveFormat::Legacy, vec!["localhost/old:1".into(), "localhost/old:2".into()])
     );
     let image = archive.image(Some("localhost/old:2"), &Options::new(), &ctx()).wait().unwrap();
     valid(&image).unwrap();
@@ -373,7 +373,7 @@ fn a_manifest_in_the_archive_counts() {
     let dir = Dir::new();
     let (made, other) = (gzipped(Format::Oci), small(Format::Oci));
     let path = dir.path("both.tar");
-    write(&path, &[ArchiveItem::image(&made, Some("a:1")), ArchiveItem::image(&other, Some("b:1"))], Format::Oci)
+    write(&path, &[ArchiveItem::image(&made, Some("a:1")), ArchiveItem::image(&other, Some("b:1"))], ArchiveFormat::Oci)
         .unwrap();
     let mut all = files(&path);
     let blob = |d: &Digest| format!("blobs/sha256/{}", d.hex());
@@ -384,7 +384,7 @@ fn a_manifest_in_the_archive_counts() {
     all.push(file("manifest.json", json!([entry(&made, "a:1"), entry(&other, "b:1")]).to_string()));
     make_tar(&path, &all);
     let archive = open(&path).unwrap();
-    assert_eq!((archive.kind(), archive.refs().len()), (Format::Docker, 2));
+    assert_eq!((archive.kind(), archive.refs().len()), (ArchiveFormat::Docker, 2));
     for (image, name) in [(&made, "docker.io/library/a:1"), (&other, "b:1"), (&made, config_of(&made).as_str())] {
         let found = archive.image(Some(name), &Options::new(), &ctx()).wait().unwrap();
         assert_eq!(found.digest(), image.digest(), "{name}");
@@ -410,7 +410,7 @@ fn several_images_and_names() {
         ArchiveItem::image(&a, Some("localhost:5000/a:1")),
         ArchiveItem::image(&a, Some("localhost:5000/a:1")),
     ];
-    for form in [Format::Docker, Format::Legacy] {
+    for form in [ArchiveFormat::Docker, ArchiveFormat::Legacy] {
         let (one, two) = (dir.path("one.tar"), dir.path("two.tar"));
         write(&one, &items, form).unwrap();
         let turned: Vec<_> = items.iter().rev().cloned().collect();
@@ -432,12 +432,12 @@ fn several_images_and_names() {
     }
     let path = dir.path("none.tar");
     let by_digest = format!("a@{}", a.digest());
-    write(&path, &[ArchiveItem::image(&a, Some(&by_digest))], Format::Docker).unwrap();
+    write(&path, &[ArchiveItem::image(&a, Some(&by_digest))], ArchiveFormat::Docker).unwrap();
     assert_eq!(open(&path).unwrap().refs(), [""; 0]);
     assert!(String::from_utf8(files(&path).pop().unwrap().1).unwrap().contains(r#""RepoTags":null"#));
-    let wrong = write(&path, &[ArchiveItem::image(&a, Some("A B"))], Format::Docker).unwrap_err();
+    let wrong = write(&path, &[ArchiveItem::image(&a, Some("A B"))], ArchiveFormat::Docker).unwrap_err();
     assert_eq!(wrong.code(), Code::InvalidArgument);
-    assert_eq!(write(&path, &[], Format::Oci).unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(write(&path, &[], ArchiveFormat::Oci).unwrap_err().code(), Code::InvalidArgument);
 }
 
 /// An index of these, in an archive: there is no other way yet to have one without a registry.
@@ -451,7 +451,7 @@ fn index_of(dir: &Dir, images: &[(&Image, &str)]) -> Index {
     let raw = edit.finish().unwrap().raw().clone();
     let path = dir.path("index-of.tar");
     let items: Vec<_> = images.iter().map(|(image, _)| ArchiveItem::image(image, None)).collect();
-    write(&path, &items, Format::Oci).unwrap();
+    write(&path, &items, ArchiveFormat::Oci).unwrap();
     let mut all = files(&path);
     all.push(file(&format!("blobs/sha256/{}", Digest::sha256(&raw).hex()), &raw));
     make_tar(&path, &all);
@@ -465,9 +465,9 @@ fn indexes_keep_their_digest() {
     let index = index_of(&dir, &[(&a, "linux/arm64"), (&b, "linux/amd64")]);
     let path = dir.path("index.tar");
     let items = [ArchiveItem::index(&index, Some("all")), ArchiveItem::image(&a, Some("one"))];
-    write(&path, &items, Format::Oci).unwrap();
+    write(&path, &items, ArchiveFormat::Oci).unwrap();
     let archive = open(&path).unwrap();
-    assert_eq!((archive.kind(), archive.refs()), (Format::Oci, vec!["all".to_owned(), "one".to_owned()]));
+    assert_eq!((archive.kind(), archive.refs()), (ArchiveFormat::Oci, vec!["all".to_owned(), "one".to_owned()]));
     let all = archive.index(Some("all"), &Options::new(), &ctx()).wait().unwrap();
     assert_eq!(all.digest(), index.digest());
     assert_eq!(archive.index(None, &Options::new(), &ctx()).wait().unwrap().manifest().manifests().len(), 2);
@@ -481,7 +481,7 @@ fn indexes_keep_their_digest() {
     assert_eq!(get("all", "linux/s390x").unwrap_err().code(), Code::NotFound);
     assert_eq!(get(b.digest().as_str(), "linux/amd64").unwrap().digest(), b.digest(), "named by nothing but the index");
     assert_eq!(archive.image(None, &Options::new(), &ctx()).wait().unwrap_err().code(), Code::InvalidArgument);
-    for form in [Format::Docker, Format::Legacy] {
+    for form in [ArchiveFormat::Docker, ArchiveFormat::Legacy] {
         assert_eq!(write(&path, &items, form).unwrap_err().code(), Code::Unsupported);
     }
 }
@@ -491,7 +491,7 @@ fn foreign_layers_are_named_and_taken_along_when_asked() {
     let dir = Dir::new();
     let path = dir.path("foreign.tar");
     let made = small(Format::Docker);
-    write(&path, &[ArchiveItem::image(&made, Some("win:1"))], Format::Docker).unwrap();
+    write(&path, &[ArchiveItem::image(&made, Some("win:1"))], ArchiveFormat::Docker).unwrap();
     let mut all = files(&path);
     let layer = made.layers()[0].descriptor().clone();
     let diff_id = made.config(&ctx()).wait().unwrap().diff_ids()[0].to_string();
@@ -528,7 +528,7 @@ fn pipes_streams_and_compressed_archives() {
     let made = gzipped(Format::Docker);
     let (path, fifo) = (dir.path("a.tar"), dir.path("fifo"));
     let items = [ArchiveItem::image(&made, Some("a:1"))];
-    write(&path, &items, Format::Docker).unwrap();
+    write(&path, &items, ArchiveFormat::Docker).unwrap();
     let whole = std::fs::read(&path).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     for form in FORMS {
@@ -560,7 +560,7 @@ fn pipes_streams_and_compressed_archives() {
     for (what, code) in [("nothing", Code::NotFound), (".", Code::InvalidArgument)] {
         assert_eq!(open(&dir.path(what)).unwrap_err().code(), code);
         let into = dir.path(what).join(if what == "." { "" } else { "below" });
-        assert_eq!(write(&into, &items, Format::Docker).unwrap_err().code(), code);
+        assert_eq!(write(&into, &items, ArchiveFormat::Docker).unwrap_err().code(), code);
     }
 }
 
@@ -580,7 +580,7 @@ fn what_fails_leaves_nothing_behind() {
                 ends.cancel();
             }
         });
-        let e = Archive::write(&path, &items, &Options::new().format(form), &ctx).wait().unwrap_err();
+        let e = Archive::write(&path, &items, &Options::new().archive_format(form), &ctx).wait().unwrap_err();
         assert_eq!(e.code(), Code::Cancelled);
         ctx.off_event();
         let gone = || dir.names().is_empty();
@@ -596,10 +596,10 @@ fn what_fails_leaves_nothing_behind() {
     // What is there stays until the new one is whole.
     std::fs::write(&path, "old").unwrap();
     let lost = dir.path("lost.tar");
-    write(&lost, &items, Format::Oci).unwrap();
+    write(&lost, &items, ArchiveFormat::Oci).unwrap();
     let from = read(&lost).unwrap();
     std::fs::File::options().write(true).open(&lost).unwrap().set_len(2 << 20).unwrap();
-    let e = write(&path, &[ArchiveItem::image(&from, None)], Format::Docker).unwrap_err();
+    let e = write(&path, &[ArchiveItem::image(&from, None)], ArchiveFormat::Docker).unwrap_err();
     assert_eq!(e.code(), Code::Io, "the archive that is read became shorter");
     assert_eq!(dir.names(), ["a.tar", "lost.tar"]);
     assert_eq!(std::fs::read(&path).unwrap(), b"old");
