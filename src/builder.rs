@@ -170,6 +170,11 @@ impl ImageBuilder {
             Err(e) => return Task::ready(Err(e)),
         };
         let (builder, format) = (self.clone(), options.format.unwrap_or(Format::Oci));
+        if format == Format::Legacy {
+            return Task::ready(Err(invalid(
+                "an image has docker's media types or oci's; legacy is a form of archives",
+            )));
+        }
         home.clone().spawn(ctx, |ctx| async move { builder.make(format, home, &ctx).await })
     }
 

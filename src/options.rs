@@ -35,27 +35,29 @@ impl Options {
     pub fn new() -> Options {
         Options::default()
     }
-    /// Which platform's image is meant where a reference names an index. Read by: resolve, pull.
+    /// Which platform's image is meant where a name stands for several. Read by: resolve, pull, images of archives.
     pub fn platform(mut self, platform: Platform) -> Options {
         self.platform = Some(platform);
         self
     }
-    /// How many blobs are moved at once, at most. Read by: push, push_index, push_layer, validate, fetch.
+    /// How many blobs are moved at once, at most. Read by: push, push_index, push_layer, validate, fetch,
+    /// writing archives.
     pub fn jobs(mut self, jobs: u32) -> Options {
         self.jobs = Some(jobs);
         self
     }
-    /// Where a new layer's bytes go. Read by: whatever makes a layer.
+    /// Where a new layer's bytes go. Read by: whatever makes a layer, images of archives.
     pub fn sink(mut self, sink: &SinkHandle) -> Options {
         self.sink = Some(sink.clone());
         self
     }
-    /// How a new layer is compressed. Read by: whatever makes a layer.
+    /// How a new layer is compressed. Read by: whatever makes a layer, images of archives.
     pub fn compression(mut self, compression: CompressionOptions) -> Options {
         self.compression = Some(compression);
         self
     }
-    /// Whose media types are used where there is no base to follow. Read by: image builders without a base.
+    /// Whose media types are used where nothing says it, and the form of a new archive. Read by: image builders without
+    /// a base, images of archives, writing archives.
     pub fn format(mut self, format: Format) -> Options {
         self.format = Some(format);
         self
@@ -65,7 +67,7 @@ impl Options {
         self.mount_from = Some(repository.clone());
         self
     }
-    /// Push non-distributable layers too. Read by: push, push_index.
+    /// Take non-distributable layers along. Read by: push, push_index, writing archives.
     pub fn foreign_layers(mut self) -> Options {
         self.foreign_layers = true;
         self

@@ -184,13 +184,15 @@ impl Work<'_> {
             .map(|found| found.as_ref().and_then(|_| heads.next()).map_or(Compression::None, |head| sniff(&head)))
             .collect();
 
-        let mut places: HashMap<(Arc<str>, Option<Digest>), usize> = HashMap::new();
+        let mut places: HashMap<(Option<Arc<str>>, Option<Digest>), usize> = HashMap::new();
         let mut jobs = Vec::new();
         let mut order = Vec::new();
         for ((part, found), kind) in parts.into_iter().zip(found).zip(kinds) {
             let name = found.as_ref().map_or_else(|| part.name.as_str().into(), |f| f.name.clone());
+            // Plain layers with one diff id are one layer, whatever they are called.
+            let same = kind == Compression::None && part.diff_id.is_some() && part.foreign.is_none();
             let next = jobs.len();
-            let at = *places.entry((name, part.diff_id.clone())).or_insert(next);
+            let at = *places.entry(((!same).then_some(name), part.diff_id.clone())).or_insert(next);
             order.push(at);
             if at == next {
                 jobs.push(async move { self.layer(part, found, kind).await.map(|layer| (at, layer)) }.boxed());

@@ -44,6 +44,10 @@ impl Saved {
             }
             images.extend(tops.into_iter().map(|top| (top.to_owned(), Vec::new())));
         }
+        if !images.is_empty() && !entries.complete() {
+            // What was cut off could have been a manifest.json, by which this would be another image.
+            return Err(malformed("the tar has no end").subject(entries.subject()));
+        }
         Ok((!images.is_empty()).then_some(Saved { images }))
     }
 

@@ -84,17 +84,23 @@ impl Archive {
             Ok(found) if !found.is_file() => Archive::spooled(place, Box::new(Pipe::new(path, None)), &subject, ctx),
             Ok(_) => {
                 let path = path.to_owned();
-                Home::Local(place.clone()).spawn(ctx, |ctx| async move {
-                    let (file, size, head) = place.engine.pool().run(move || open_file(&path)).await??;
-                    match sniff(&head) {
-                        Compression::None => Archive::indexed(place, file, size, &subject).await,
-                        _ => {
-                            let chunks = read_file(&place.engine, file, subject.as_str(), 0, size);
-                            Archive::from_chunks(&place, chunks, &subject, &ctx).await
-                        }
-                    }
-                })
+                Archive::in_place(place, move || File::open(path), subject, ctx)
             }
+        }
+    }
+
+    /// Opens an archive that is open already: a file is read in place, from its start; anything else to its end. Errors
+    /// and options: as for [`Archive::open`].
+    pub fn open_file(file: File, options: &Options, ctx: &Context) -> Task<Archive> {
+        const SUBJECT: &str = "the archive's descriptor";
+        let place = match options.only("opening an archive", &[]).and_then(|()| Place::here()) {
+            Ok(place) => place,
+            Err(e) => return Task::ready(Err(e)),
+        };
+        match file.metadata() {
+            Err(e) => Task::ready(Err(Error::io("opening the archive", SUBJECT, &e))),
+            Ok(found) if found.is_file() => Archive::in_place(place, move || Ok(file), SUBJECT.into(), ctx),
+            Ok(_) => Archive::spooled(place, Box::new(Pipe::new(Path::new(SUBJECT), Some(file))), SUBJECT, ctx),
         }
     }
 
@@ -105,6 +111,25 @@ impl Archive {
             Ok(place) => Archive::spooled(place, stream, "archive", ctx),
             Err(e) => Task::ready(Err(e)),
         }
+    }
+
+    fn in_place(
+        place: Place,
+        open: impl FnOnce() -> std::io::Result<File> + Send + 'static,
+        subject: String,
+        ctx: &Context,
+    ) -> Task<Archive> {
+        Home::Local(place.clone()).spawn(ctx, |ctx| async move {
+            let opened = place.engine.pool().run(move || open().and_then(look)).await?;
+            let (file, size, head) = opened.map_err(|e| Error::io("opening the archive", &subject, &e))?;
+            match sniff(&head) {
+                Compression::None => Archive::indexed(place, file, size, &subject).await,
+                _ => {
+                    let chunks = read_file(&place.engine, file, subject.as_str(), 0, size);
+                    Archive::from_chunks(&place, chunks, &subject, &ctx).await
+                }
+            }
+        })
     }
 
     fn spooled(place: Place, stream: Box<dyn HostStream>, subject: &str, ctx: &Context) -> Task<Archive> {
@@ -254,12 +279,11 @@ fn which_one(count: usize, names: &[String]) -> Error {
     }
 }
 
-fn open_file(path: &Path) -> Result<(Arc<File>, u64, Vec<u8>)> {
-    let failed = |e: &std::io::Error| Error::io("opening the archive", path.display(), e);
-    let file = File::open(path).map_err(|e| failed(&e))?;
-    let size = file.metadata().map_err(|e| failed(&e))?.len();
+/// A file, its size and its first bytes.
+fn look(file: File) -> std::io::Result<(Arc<File>, u64, Vec<u8>)> {
+    let size = file.metadata()?.len();
     let mut head = vec![0; size.min(16) as usize];
-    std::os::unix::fs::FileExt::read_exact_at(&file, &mut head, 0).map_err(|e| failed(&e))?;
+    std::os::unix::fs::FileExt::read_exact_at(&file, &mut head, 0)?;
     Ok((Arc::new(file), size, head))
 }
 

@@ -35,6 +35,7 @@ struct Inner {
     file: Arc<File>,
     subject: Arc<str>,
     records: HashMap<Box<str>, Record>,
+    complete: bool,
 }
 
 struct Record {
@@ -83,8 +84,8 @@ impl Entries {
                 .await?;
             scan = back;
             if done.map_err(|e| e.or_subject(&subject))? {
-                let records = scan.records;
-                return Ok(Entries(Arc::new(Inner { place: place.clone(), file, subject, records })));
+                let (place, Scan { records, complete, .. }) = (place.clone(), scan);
+                return Ok(Entries(Arc::new(Inner { place, file, subject, records, complete })));
             }
         }
     }
@@ -92,6 +93,11 @@ impl Entries {
     /// The archive's name in errors.
     pub(super) fn subject(&self) -> &str {
         &self.0.subject
+    }
+
+    /// Whether the tar has an end. Not all have one that are whole.
+    pub(super) fn complete(&self) -> bool {
+        self.0.complete
     }
 
     /// Every name there is, in no order.
@@ -232,6 +238,7 @@ struct Scan {
     records: HashMap<Box<str>, Record>,
     entries: usize,
     names: usize,
+    complete: bool,
 }
 
 #[derive(Default)]
@@ -246,7 +253,8 @@ struct Ahead {
 
 impl Scan {
     fn new(file: Arc<File>, size: u64) -> Scan {
-        Scan { file, size, at: 0, ahead: Ahead::default(), records: HashMap::new(), entries: 0, names: 0 }
+        let (ahead, records) = (Ahead::default(), HashMap::new());
+        Scan { file, size, at: 0, ahead, records, entries: 0, names: 0, complete: false }
     }
 
     /// Reads some headers; whether these were the last.
@@ -254,6 +262,7 @@ impl Scan {
         for _ in 0..AT_ONCE {
             let Some(block) = self.block()? else { return self.end() };
             if block == [0; BLOCK as usize] {
+                self.complete = true;
                 return match self.block()? {
                     Some(second) if second != [0; BLOCK as usize] => Err(malformed("a single block of zeros in a tar")),
                     _ => self.end(),
@@ -422,5 +431,159 @@ impl Ahead {
             records = rest;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// One entry: header, content, padding.
+    fn entry(name: &[u8], kind: EntryType, link: &str, content: &[u8]) -> Vec<u8> {
+        let mut header = Header::new_ustar();
+        let old = header.as_old_mut();
+        old.name[..name.len()].copy_from_slice(name);
+        old.linkname[..link.len()].copy_from_slice(link.as_bytes());
+        header.set_entry_type(kind);
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        let mut out = [header.as_bytes(), content].concat();
+        out.resize(out.len().next_multiple_of(512), 0);
+        out
+    }
+
+    fn regular(name: &str, content: &str) -> Vec<u8> {
+        entry(name.as_bytes(), EntryType::Regular, "", content.as_bytes())
+    }
+
+    fn pax(records: &str) -> Vec<u8> {
+        entry(b"pax", EntryType::XHeader, "", records.as_bytes())
+    }
+
+    fn record(key: &str, value: &str) -> String {
+        let mut len = key.len() + value.len() + 3;
+        len += (len + 2).to_string().len().max(1);
+        format!("{len} {key}={value}\n")
+    }
+
+    fn scan(tar: &[u8]) -> Result<Entries> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(tar).unwrap();
+        let place = Place::here().unwrap();
+        place.engine.handle().block_on(Entries::scan(&place, Arc::new(file), tar.len() as u64, "x.tar"))
+    }
+
+    fn read(entries: &Entries, name: &str) -> Result<String> {
+        let place = Place::here().unwrap();
+        let found = entries.need(name)?;
+        let bytes = place.engine.handle().block_on(entries.small(&found, 1 << 20))?;
+        Ok(String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    const END: [u8; 1024] = [0; 1024];
+
+    #[test]
+    fn names_of_every_kind() {
+        let long = "a/".repeat(90) + "long";
+        let mut size = pax(&record("size", "3"));
+        let mut header = entry(b"sized", EntryType::Regular, "", b"");
+        header.extend(regular("", "abc")[512..].iter());
+        size.extend(header);
+        let tar = [
+            regular("./first", "1"),
+            entry(b"././@LongLink", EntryType::GNULongName, "", format!("{long}\0").as_bytes()),
+            regular("cut", "2"),
+            pax(&(record("path", &format!("./{long}.pax")) + &record("mtime", "1.5"))),
+            regular("cut", "3"),
+            entry(b"././@LongLink", EntryType::GNULongLink, "", format!("{long}\0").as_bytes()),
+            entry(b"hard", EntryType::Link, "cut", b""),
+            pax(&record("linkpath", &long)),
+            entry(b"soft", EntryType::Symlink, "cut", b""),
+            size,
+            entry(b"global", EntryType::XGlobalHeader, "", record("comment", "x").as_bytes()),
+            entry(b"\xff", EntryType::Regular, "", b"not text"),
+            entry(b"../out", EntryType::Regular, "", b"out"),
+            entry(b"vendor", EntryType::new(b'V'), "", b""),
+            regular("/last//x/", "4"),
+            END.to_vec(),
+            b"rubbish behind the end".to_vec(),
+        ];
+        let entries = scan(&tar.concat()).unwrap();
+        let long_pax = long.clone() + ".pax";
+        for (name, content) in [
+            ("first", "1"),
+            ("./first", "1"),
+            (&long, "2"),
+            (&long_pax, "3"),
+            ("hard", "2"),
+            ("soft", "2"),
+            ("sized", "abc"),
+            ("last/x", "4"),
+        ] {
+            assert_eq!(read(&entries, name).unwrap(), content, "{name}");
+        }
+        assert_eq!(entries.names().count(), 7);
+        assert!(entries.find("cut").unwrap().is_none() && entries.complete());
+        assert_eq!(entries.find("../first").unwrap_err().code(), Code::Malformed);
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_refused() {
+        let sized = |kind| entry(b"x", kind, "", &[b'x'; 512]);
+        let mut checksum = regular("x", "");
+        checksum[0] = b'y';
+        let mut negative = regular("x", "");
+        negative[124] = 0xff;
+        for (what, tar) in [
+            ("a directory with content", sized(EntryType::Directory)),
+            ("a link with content", entry(b"x", EntryType::Symlink, "y", b"z")),
+            ("a link to nothing", [pax(&record("linkpath", "")), entry(b"x", EntryType::Symlink, "", b"z")].concat()),
+            ("a bad checksum", [regular("a", ""), checksum].concat()),
+            ("a negative size", negative),
+            ("one block of zeros", [vec![0; 512], regular("x", "")].concat()),
+            ("half a header", regular("x", "")[..100].to_vec()),
+            ("half a file", regular("x", "abc")[..513].to_vec()),
+            ("a long name at the end", [pax(&record("path", "x")), END.to_vec()].concat()),
+            ("a global path", entry(b"g", EntryType::XGlobalHeader, "", record("path", "x").as_bytes())),
+            ("a PAX record that is too long", pax("99 path=x\n")),
+            ("a PAX record that is too short", pax("5 path=x\n")),
+            ("a PAX record without a length", pax(" path=x\n")),
+            ("a PAX record without a key", pax("7 pathx\n")),
+            ("a PAX size that is none", [pax(&record("size", "-1")), regular("x", "")].concat()),
+            ("a PAX size past the end", [pax(&record("size", "18446744073709551615")), regular("x", "")].concat()),
+        ] {
+            match scan(&tar) {
+                Err(e) => assert!(e.code() == Code::Malformed && e.get_subject().is_some(), "{what}: {e}"),
+                Ok(_) => panic!("{what} is accepted"),
+            }
+        }
+        for (what, tar) in [("GNU's", sized(EntryType::GNUSparse)), ("PAX's", pax(&record("GNU.sparse.major", "1")))] {
+            assert_eq!(scan(&tar).err().map(|e| e.code()), Some(Code::Unsupported), "{what} sparse files");
+        }
+    }
+
+    #[test]
+    fn entries_and_names_have_limits() {
+        let many = regular("x", "").repeat(MAX_ENTRIES + 1);
+        assert_eq!(scan(&many).err().map(|e| e.code()), Some(Code::LimitExceeded));
+        assert!(scan(&many[512..]).is_ok());
+        let name = pax(&record("path", &"n".repeat(1 << 19)));
+        let long: Vec<u8> = (0..MAX_NAMES >> 19).flat_map(|_| [name.clone(), regular("x", "")].concat()).collect();
+        assert!(scan(&long).is_ok());
+        assert_eq!(scan(&[long, regular("x", "")].concat()).err().map(|e| e.code()), Some(Code::LimitExceeded));
+        let huge = entry(b"x", EntryType::GNULongName, "", &vec![b'x'; (MAX_EXTENSION + 1) as usize]);
+        assert_eq!(scan(&huge).err().map(|e| e.code()), Some(Code::LimitExceeded));
+    }
+
+    #[test]
+    fn links_stop_somewhere() {
+        let mut tar: Vec<u8> = (0..20)
+            .flat_map(|i| entry(format!("{i}").as_bytes(), EntryType::Symlink, &format!("{}", i + 1), b""))
+            .collect();
+        tar.extend([regular("20", "end"), END.to_vec()].concat());
+        let entries = scan(&tar).unwrap();
+        assert_eq!(read(&entries, "4").unwrap(), "end");
+        assert_eq!(entries.find("3").unwrap_err().code(), Code::Malformed);
     }
 }

@@ -19,7 +19,9 @@ use std::sync::Arc;
 
 /// Blobs that are fetched at once where the options say nothing.
 const JOBS: u32 = 4;
-const READ: [&str; 3] = ["format", "foreign_layers", "jobs"];
+/// The options that are read where the bytes go out in order, and where they go to a file.
+const IN_ORDER: &[&str] = &["format", "foreign_layers"];
+const TO_A_FILE: &[&str] = &["format", "foreign_layers", "jobs"];
 
 /// An image or index that goes into an archive, and what it is called there.
 #[derive(Clone)]
@@ -29,14 +31,18 @@ pub struct ArchiveItem {
 }
 
 impl ArchiveItem {
+    /// Either of them.
+    pub fn new(value: &Child, name: Option<&str>) -> ArchiveItem {
+        ArchiveItem { value: value.clone(), name: name.map(str::to_owned) }
+    }
     /// An image. In archives of Docker's form the name is a reference; one without a tag means `latest`, one with a
     /// digest names nothing. In OCI's form it is the `ref.name`, any text.
     pub fn image(image: &Image, name: Option<&str>) -> ArchiveItem {
-        ArchiveItem { value: Child::Image(image.clone()), name: name.map(str::to_owned) }
+        ArchiveItem::new(&Child::Image(image.clone()), name)
     }
     /// An index with all that it names; only OCI's form has them.
     pub fn index(index: &Index, name: Option<&str>) -> ArchiveItem {
-        ArchiveItem { value: Child::Index(index.clone()), name: name.map(str::to_owned) }
+        ArchiveItem::new(&Child::Index(index.clone()), name)
     }
 }
 
@@ -66,18 +72,18 @@ impl Archive {
         }
         let path = path.to_owned();
         if kind.is_some_and(|kind| kind.is_fifo() || kind.is_char_device() || kind.is_socket()) {
-            return begin(items, options, ctx, move |work, ctx| {
+            return begin(items, options, TO_A_FILE, ctx, move |work, ctx| {
                 async move { work.down(&subject, move || File::options().write(true).open(path), &ctx).await }.boxed()
             });
         }
-        begin(items, options, ctx, |work, ctx| async move { work.file(path, &ctx).await }.boxed())
+        begin(items, options, TO_A_FILE, ctx, |work, ctx| async move { work.file(path, &ctx).await }.boxed())
     }
 
     /// Writes a new archive, in order, to what is open already, such as a pipe. It is written to on a thread of its
     /// own, which waits for whoever reads it; when that thread waits, cancelling ends the call but not the thread.
-    /// Errors and options: as for [`Archive::write`].
+    /// Errors: as for [`Archive::write`]. Options: format, foreign_layers.
     pub fn write_to(file: File, items: &[ArchiveItem], options: &Options, ctx: &Context) -> Task<()> {
-        begin(items, options, ctx, |work, ctx| {
+        begin(items, options, IN_ORDER, ctx, |work, ctx| {
             async move { work.down("the archive's descriptor", move || Ok(file), &ctx).await }.boxed()
         })
     }
@@ -100,10 +106,11 @@ type Running = futures_util::future::BoxFuture<'static, Result<()>>;
 fn begin(
     items: &[ArchiveItem],
     options: &Options,
+    read: &[&str],
     ctx: &Context,
     work: impl FnOnce(Work, Context) -> Running + Send + 'static,
 ) -> Task<()> {
-    if let Err(e) = options.only("writing an archive", &READ) {
+    if let Err(e) = options.only("writing an archive", read) {
         return Task::ready(Err(e));
     }
     let Some(first) = items.first() else {

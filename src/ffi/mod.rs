@@ -46,6 +46,7 @@ mod client;
 
 mod remote;
 
+mod archive;
 mod daemon;
 
 mod server;

@@ -2,6 +2,7 @@
 
 use crate::engine::{Engine, Task};
 use crate::error::{Code, Error, Result};
+use crate::ffi::archive::{ArchiveHandle, parb_archive};
 use crate::ffi::boundary::{Opaque, Pointer, bounds, call, free, get, put, wants};
 use crate::ffi::config::{ConfigHandle, parb_config};
 use crate::ffi::context::parb_ctx;
@@ -14,6 +15,7 @@ use crate::ffi::layer::{LayerHandle, parb_layer, parb_layer_writer, parb_reader}
 use crate::ffi::lists::{Strings, parb_buf, parb_strings};
 use crate::ffi::reference::{DescriptorHandle, parb_descriptor};
 use crate::ffi::report::{ReportHandle, parb_report};
+use crate::{Archive, Config, Context, Descriptor, Image, Index, Layer, LayerWriter, Reader, Report};
 use crate::{Config, Context, Daemon, Descriptor, Image, Index, Layer, LayerWriter, Reader, Report};
 use bytes::Bytes;
 use std::any::Any;
@@ -252,6 +254,15 @@ pub unsafe extern "C" fn parb_op_take_buf(op: *mut parb_op, out: *mut *mut parb_
 #[must_use]
 pub unsafe extern "C" fn parb_op_take_strings(op: *mut parb_op, out: *mut *mut parb_strings) -> *mut parb_error {
     call(|| take_into::<Vec<String>, _>(op, out, Strings::new))
+}
+
+/// Takes an archive out of an operation. Errors: as for parb_op_finish.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_op_take_archive(op: *mut parb_op, out: *mut *mut parb_archive) -> *mut parb_error {
+    call(|| take_into::<Archive, _>(op, out, ArchiveHandle::new))
 }
 
 /// Takes a report out of an operation. Errors: as for parb_op_finish.

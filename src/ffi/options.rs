@@ -48,7 +48,8 @@ pub unsafe extern "C" fn parb_options_free(options: *mut parb_options) {
     free(options)
 }
 
-/// Which platform's image is meant where a reference names an index. Read by parb_resolve and parb_pull.
+/// Which platform's image is meant where a name stands for several. Read by parb_resolve, parb_pull and
+/// parb_archive_image.
 ///
 /// @param platform  os/architecture[/variant][:os.version], such as "linux/arm64/v8"
 /// @since 0.1
@@ -61,7 +62,7 @@ pub unsafe extern "C" fn parb_options_set_platform(options: *mut parb_options, p
 }
 
 /// How many blobs are moved at once, at most. Read by parb_push, parb_push_index, parb_push_layer,
-/// parb_image_validate.
+/// parb_image_validate, parb_archive_write.
 ///
 /// @param jobs  1 or more; large blobs are never more than 4 at once
 /// @since 0.1
@@ -77,7 +78,7 @@ pub unsafe extern "C" fn parb_options_set_jobs(options: *mut parb_options, jobs:
 }
 
 /// Where a new layer's bytes go; without it, to a file without a name in $TMPDIR. Read by parb_layer_from_file and
-/// the others that make a layer.
+/// the others that make a layer, and by parb_archive_image.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
@@ -89,7 +90,7 @@ pub unsafe extern "C" fn parb_options_set_sink(options: *mut parb_options, sink:
 }
 
 /// How a new layer is compressed. Without it a plain tar becomes gzip, and a tar that is gzip or zstd stays as it is.
-/// Read by parb_layer_from_file and the others that make a layer.
+/// Read by parb_layer_from_file and the others that make a layer, and by parb_archive_image.
 ///
 /// @param name   "gzip", "zstd" or "none"
 /// @param level  0: the default (gzip 2, zstd 3); else gzip 1 to 9, zstd 1 to 19
@@ -105,17 +106,20 @@ pub unsafe extern "C" fn parb_options_set_compression(options: *mut parb_options
     })
 }
 
-/// Whose media types a new image carries. Read by parb_image_builder_build where there is no base.
+/// Whose media types a new image carries: read by parb_image_builder_build where there is no base ("oci" without it)
+/// and by parb_archive_image ("docker" where the archive has no manifest). Which form a new archive has: read by
+/// parb_archive_write and parb_archive_write_fd ("docker" without it).
 ///
-/// @param oci_or_docker  "oci" (the default) or "docker"
+/// @param format  "oci", "docker", or, of archives only, "legacy": that of docker save before 1.10
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_options_set_format(options: *mut parb_options, oci_or_docker: *const c_char) {
+pub unsafe extern "C" fn parb_options_set_format(options: *mut parb_options, format: *const c_char) {
     edit(options, |o| {
-        o.format = Some(match text(oci_or_docker, "oci_or_docker")? {
+        o.format = Some(match text(format, "format")? {
             "oci" => Format::Oci,
             "docker" => Format::Docker,
-            _ => return Err(invalid("oci_or_docker is neither \"oci\" nor \"docker\"")),
+            "legacy" => Format::Legacy,
+            _ => return Err(invalid("format is none of \"oci\", \"docker\" and \"legacy\"")),
         });
         Ok(())
     })
@@ -134,7 +138,8 @@ pub unsafe extern "C" fn parb_options_set_mount_from(options: *mut parb_options,
     })
 }
 
-/// Push non-distributable ("foreign") layers too, which are left out otherwise. Read by parb_push, parb_push_index.
+/// Take non-distributable ("foreign") layers along, which are left out otherwise. Read by parb_push, parb_push_index,
+/// parb_archive_write.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]

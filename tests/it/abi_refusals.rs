@@ -187,11 +187,9 @@ fn one(f: &Function, i: usize, special: &str, what: &str, draft: bool, outcome: 
     } else if f.is_fallible() {
         let _ = writeln!(out, "    {}({call});", if refused { "refused" } else { "accepted" });
         for p in f.params.iter().enumerate().filter(|(j, p)| *j != i && p.kind == "out").map(|(_, p)| p) {
-            let _ = match &p.handle {
-                // What may succeed may have a result.
-                Some(handle) if !refused => {
-                    writeln!(out, "    if ({0} != UNTOUCHED) discard(T_{handle}, {0});", p.name)
-                }
+            let _ = match (&p.handle, refused) {
+                // It may have gone well.
+                (Some(handle), false) => writeln!(out, "    if ({0} != UNTOUCHED) discard(T_{handle}, {0});", p.name),
                 _ => writeln!(out, "    expect({}, \"{} is untouched\");", untouched(p), p.name),
             };
         }
@@ -306,6 +304,7 @@ fn valid(f: &Function, p: &Param) -> String {
         },
         "int" => match name {
             "i" | "level" | "timeout_ms" => "0".into(),
+            "fd" => "nothing".into(),
             _ => "1".into(),
         },
         "text" | "path" => match name {
@@ -314,6 +313,8 @@ fn valid(f: &Function, p: &Param) -> String {
             "path" if f.name.starts_with("parb_layer_from_dir") => "directory".into(),
             "path" if f.name == "parb_server_options_set_storage_dir" => "directory".into(),
             "host" => "host".into(),
+            "path" if f.name.starts_with("parb_archive_open") => "archive_file".into(),
+            "path" if f.name.starts_with("parb_archive_write") => "\"/dev/null\"".into(),
             "digest" => "DIGEST".into(),
             "digest_or_platform" | "platform" => "\"linux/amd64\"".into(),
             "name" if f.name == "parb_options_set_compression" => "\"gzip\"".into(),

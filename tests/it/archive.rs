@@ -2,9 +2,12 @@
 
 use crate::support::noise;
 use parbuckle::{
-    Archive, ArchiveItem, Code, Compression, CompressionOptions, Context, Digest, Format, HostStream, Image,
-    ImageBuilder, Layer, LayerBuilder, Options, Result,
+    Archive, ArchiveItem, Client, ClientOptions, Code, Compression, CompressionOptions, Context, Digest, Error, Format,
+    HostStream, Image, ImageBuilder, Index, IndexManifest, Keychain, Layer, LayerBuilder, MediaType, Options,
+    Reference, Result, Server, ServerOptions, SinkHandle,
 };
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +26,9 @@ fn layer(name: &str, content: &[u8], kind: Compression) -> Layer {
 
 fn image(layers: &[&Layer], format: Format, note: &str) -> Image {
     let mut builder = ImageBuilder::from_scratch();
-    layers.iter().for_each(|layer| drop(builder.add_layer(layer)));
+    for layer in layers {
+        builder.add_layer(layer);
+    }
     builder.set_env("NOTE", Some(note)).unwrap();
     builder.set_platform(&"linux/amd64".parse().unwrap());
     builder.build(&Options::new().format(format), &ctx()).wait().unwrap()
@@ -93,4 +98,509 @@ fn every_form_gives_the_image_back() {
         }
     }
     assert_eq!(dir.names(), ["a.tar"]);
+}
+
+/// The files of a tar, in their order.
+fn files(path: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut tar = tar::Archive::new(std::fs::File::open(path).unwrap());
+    let read = |e: std::io::Result<tar::Entry<'_, std::fs::File>>| {
+        let mut entry = e.unwrap();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        (entry.path().unwrap().to_str().unwrap().to_owned(), content)
+    };
+    tar.entries().unwrap().map(read).collect()
+}
+
+/// A tar of these files; `-> target` as content is a symbolic link, `=> target` a hard one.
+fn make_tar(path: &Path, files: &[(String, Vec<u8>)]) {
+    let mut tar = tar::Builder::new(std::fs::File::create(path).unwrap());
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        let text = String::from_utf8_lossy(content);
+        let link = text.strip_prefix("-> ").map(|t| (tar::EntryType::Symlink, t));
+        match link.or_else(|| text.strip_prefix("=> ").map(|t| (tar::EntryType::Link, t))) {
+            Some((kind, target)) => {
+                header.set_entry_type(kind);
+                header.set_size(0);
+                tar.append_link(&mut header, name, target).unwrap();
+            }
+            None => {
+                header.set_size(content.len() as u64);
+                tar.append_data(&mut header, name, &content[..]).unwrap();
+            }
+        }
+    }
+    tar.into_inner().unwrap();
+}
+
+fn file(name: &str, content: impl AsRef<[u8]>) -> (String, Vec<u8>) {
+    (name.to_owned(), content.as_ref().to_vec())
+}
+
+/// What a docker of old saves: plain layers in directories, the config under its digest.
+fn saved(image: &Image) -> Vec<(String, Vec<u8>)> {
+    let config = image.config(&ctx()).wait().unwrap();
+    let mut files = Vec::new();
+    let mut names = Vec::new();
+    for (i, layer) in image.layers().iter().enumerate() {
+        let mut tar = Vec::new();
+        let mut reader = layer.open_uncompressed(&ctx()).wait().unwrap();
+        let mut buf = vec![0; 100_000];
+        loop {
+            match reader.read(&mut buf, &ctx()).unwrap() {
+                0 => break,
+                n => tar.extend_from_slice(&buf[..n]),
+            }
+        }
+        names.push(format!("{i}/layer.tar"));
+        files.push(file(&names[i], tar));
+    }
+    let name = format!("{}.json", config_of(image).hex());
+    files.push(file(&name, config.raw()));
+    let manifest = json!([{"Config": name, "RepoTags": ["a:1"], "Layers": names}]);
+    files.push(file("manifest.json", manifest.to_string()));
+    files
+}
+
+fn edit_manifest(files: &mut [(String, Vec<u8>)], change: impl FnOnce(&mut Value)) {
+    let (_, content) = files.iter_mut().find(|(name, _)| name == "manifest.json").unwrap();
+    let mut json: Value = serde_json::from_slice(content).unwrap();
+    change(&mut json);
+    *content = json.to_string().into();
+}
+
+fn small(format: Format) -> Image {
+    let (a, b) = (layer("a", b"one", Compression::Gzip), layer("b", b"two", Compression::Gzip));
+    image(&[&a, &b], format, "small")
+}
+
+#[test]
+fn plain_layers_stay_plain_or_are_compressed_into_a_sink() {
+    let dir = Dir::new();
+    let made = gzipped(Format::Docker);
+    let path = dir.path("saved.tar");
+    make_tar(&path, &saved(&made));
+    let plain = read(&path).unwrap();
+    valid(&plain).unwrap();
+    assert!(plain.layers().iter().all(|l| l.descriptor().media_type == MediaType::DOCKER_LAYER));
+    assert_eq!(config_of(&plain), config_of(&made));
+
+    let server = Server::start(&ServerOptions::new()).unwrap();
+    let client = Client::new(&ClientOptions::new().keychain(&Keychain::anonymous())).unwrap();
+    let name = Reference::parse(&format!("{}/a:1", server.url().split_once("://").unwrap().1)).unwrap();
+    let into = Options::new().sink(&SinkHandle::repository(&client, &name));
+    let archive = open(&path).unwrap();
+    let packed = archive.image(None, &into, &ctx()).wait().unwrap();
+    assert!(packed.layers().iter().all(|l| l.descriptor().media_type == MediaType::DOCKER_LAYER_GZIP));
+    let uploads = server.requests().iter().filter(|r| r.contains("POST")).count();
+    assert_eq!(uploads, 2, "the layer that is there twice is made once");
+    client.push(&name, &packed, &Options::new(), &ctx()).wait().unwrap();
+    let back = client.pull(&name, &Options::new(), &ctx()).wait().unwrap();
+    valid(&back).unwrap();
+    assert_eq!((back.digest(), config_of(&back)), (packed.digest(), config_of(&made)));
+
+    let zstd = CompressionOptions { kind: Some(Compression::Zstd), level: None };
+    let options = Options::new().compression(zstd).format(Format::Oci);
+    let packed = archive.image(None, &options, &ctx()).wait().unwrap();
+    assert!(packed.layers().iter().all(|l| l.descriptor().media_type == MediaType::OCI_LAYER_ZSTD));
+    valid(&packed).unwrap();
+    // Zstd stays what it is where an archive has it, and keeps its digest.
+    write(&path, &[ArchiveItem::image(&packed, None)], Format::Docker).unwrap();
+    let back = open(&path).unwrap().image(None, &Options::new().format(Format::Oci), &ctx()).wait().unwrap();
+    valid(&back).unwrap();
+    assert_eq!(back.digest(), packed.digest());
+}
+
+#[test]
+fn links_between_entries_are_followed_and_no_further() {
+    let dir = Dir::new();
+    let made = small(Format::Docker);
+    let path = dir.path("links.tar");
+    let with = |first: &str, more: &[(String, Vec<u8>)]| {
+        let mut files = saved(&made);
+        let (name, layer) = files.remove(0);
+        files.insert(0, file(&name, first));
+        files.push(("kept.tar".into(), layer));
+        files.extend(more.iter().cloned());
+        make_tar(&path, &files);
+        read(&path).and_then(|image| valid(&image).map(|()| image))
+    };
+    for good in ["-> ../kept.tar", "-> .././x/../kept.tar", "=> kept.tar", "=> ../kept.tar"] {
+        assert_eq!(config_of(&with(good, &[]).unwrap()), config_of(&made), "{good}");
+    }
+    with("-> b", &[file("0/b", "-> ../kept.tar")]).unwrap();
+    for bad in ["-> layer.tar", "-> ../../kept.tar", "-> /etc/passwd", "-> nothing", "=> nothing", "-> .."] {
+        let e = with(bad, &[]).unwrap_err();
+        assert_eq!(e.code(), Code::Malformed, "{bad}: {e}");
+        assert!(e.get_subject().unwrap().ends_with("links.tar: 0/layer.tar"), "{e}");
+    }
+    assert_eq!(with("-> b", &[file("0/b", "-> layer.tar")]).unwrap_err().code(), Code::Malformed);
+}
+
+#[test]
+fn what_does_not_fit_together_is_named() {
+    let dir = Dir::new();
+    let made = small(Format::Docker);
+    let path = dir.path("bad.tar");
+    let failure = |change: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| {
+        let mut files = saved(&made);
+        change(&mut files);
+        make_tar(&path, &files);
+        let e = read(&path).and_then(|image| valid(&image)).unwrap_err();
+        (e.code(), e.to_string(), e.get_subject().unwrap_or_default().to_owned())
+    };
+    let manifest = |text: &'static str| move |f: &mut Vec<(String, Vec<u8>)>| f.last_mut().unwrap().1 = text.into();
+    let (code, text, _) = failure(&|f| edit_manifest(f, |m| drop(m[0]["Layers"].as_array_mut().unwrap().pop())));
+    assert!(code == Code::Malformed && text.contains("names 1 layers") && text.contains("2 diff ids"), "{text}");
+    for text in ["null", "", "{}", "[1]", r#"[{"Config":7}]"#, "[{}]"] {
+        let (code, why, subject) = failure(&manifest(text));
+        assert!(code == Code::Malformed && subject.contains("bad.tar: "), "{text}: {why} {subject}");
+    }
+    assert_eq!(failure(&manifest("[]")).0, Code::NotFound);
+    let (code, _, subject) = failure(&|f| drop(f.remove(1)));
+    assert!(code == Code::Malformed && subject.ends_with("bad.tar: 1/layer.tar"), "{subject}");
+    let (code, _, subject) = failure(&|f| drop(f.remove(2)));
+    assert!(code == Code::Malformed && subject.ends_with(".json"), "{subject}");
+    // Its name says what it is.
+    assert_eq!(failure(&|f| f[2].1.push(b' ')).0, Code::DigestMismatch);
+    let swapped = |f: &mut Vec<(String, Vec<u8>)>| {
+        let first = std::mem::take(&mut f[0].1);
+        f[0].1 = std::mem::replace(&mut f[1].1, first);
+    };
+    assert_eq!(failure(&swapped).0, Code::DigestMismatch);
+    // Nobody can know which of two is meant.
+    let (code, why, _) = failure(&|f| f.push(f.last().unwrap().clone()));
+    assert!(code == Code::Malformed && why.contains("two entries"), "{why}");
+    let (code, why, _) = failure(&|f| f.push(file("manifest.json", vec![b' '; (1 << 20) + 1])));
+    assert_eq!(code, Code::Malformed, "{why}");
+    let (code, why, _) = failure(&|f| f.last_mut().unwrap().1 = vec![b' '; (1 << 20) + 1]);
+    assert_eq!(code, Code::LimitExceeded, "{why}");
+}
+
+/// Whatever is changed in an archive gives an error, or the same image as before.
+#[test]
+fn one_changed_byte_never_gives_another_image() {
+    let dir = Dir::new();
+    let path = dir.path("whole.tar");
+    let made = small(Format::Docker);
+    let mut hostile = saved(&made);
+    hostile.push(file("0/b", "-> layer.tar"));
+    let forms: [&dyn Fn(); 4] = [
+        &|| write(&path, &[ArchiveItem::image(&made, Some("a:1"))], Format::Docker).unwrap(),
+        &|| write(&path, &[ArchiveItem::image(&small(Format::Oci), Some("a:1"))], Format::Oci).unwrap(),
+        &|| write(&path, &[ArchiveItem::image(&made, Some("a:1"))], Format::Legacy).unwrap(),
+        &|| make_tar(&path, &hostile),
+    ];
+    for (n, form) in forms.iter().enumerate() {
+        form();
+        let whole = std::fs::read(&path).unwrap();
+        let expected = read(&path).unwrap().digest().clone();
+        let broken = dir.path("broken.tar");
+        let look = |bytes: &[u8], what: &str| {
+            std::fs::write(&broken, bytes).unwrap();
+            let outcome = read(&broken).and_then(|image| valid(&image).map(|()| image));
+            match outcome {
+                Ok(image) => assert_eq!(*image.digest(), expected, "form {n}, {what}"),
+                Err(e) => assert!(e.code() != Code::Internal && e.get_subject().is_some(), "form {n}, {what}: {e}"),
+            }
+        };
+        // Zeros between entries say nothing; what stands in them is looked at with the rest.
+        let content = |at: &usize| whole[*at] != 0 || at % 61 == 0;
+        for (i, at) in (0..whole.len()).filter(content).enumerate() {
+            if i % 3 == n % 3 || i < 300 {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 1 << (i % 8);
+                look(&bytes, &format!("byte {at}"));
+            }
+        }
+        for cut in (0..whole.len()).step_by(97).chain((0..whole.len()).step_by(512)) {
+            look(&whole[..cut], &format!("the first {cut} bytes"));
+        }
+    }
+}
+
+#[test]
+fn archives_of_the_first_docker() {
+    let dir = Dir::new();
+    let made = small(Format::Docker);
+    let layers = saved(&made);
+    let mut files = vec![
+        file("a/VERSION", "1.0"),
+        file(
+            "a/json",
+            r#"{"id":"a","created":"2014-01-02T03:04:05Z","container_config":{"Cmd":["/bin/sh","-c","x"]}}"#,
+        ),
+        file("a/layer.tar", &layers[0].1),
+        file("b/VERSION", "1.0"),
+        file(
+            "b/json",
+            r#"{"id":"b","parent":"a","os":"linux","architecture":"amd64","config":{"Env":["A=1"]},"Size":3}"#,
+        ),
+        file("b/layer.tar", "-> ../kept"),
+        file("kept", &layers[1].1),
+        file("repositories", r#"{"localhost/old":{"1":"b","2":"b"}}"#),
+    ];
+    let path = dir.path("old.tar");
+    make_tar(&path, &files);
+    let archive = open(&path).unwrap();
+    assert_eq!(
+        (archive.kind(), archive.refs()),
+        (Format::Legacy, vec!["localhost/old:1".into(), "localhost/old:2".into()])
+    );
+    let image = archive.image(Some("localhost/old:2"), &Options::new(), &ctx()).wait().unwrap();
+    valid(&image).unwrap();
+    let config = image.config(&ctx()).wait().unwrap();
+    assert_eq!((config.env_get("A"), config.history().len()), (Some("1"), 2));
+    assert_eq!(config.history()[0].created_by, "/bin/sh -c x");
+    assert_eq!(config.diff_ids(), made.config(&ctx()).wait().unwrap().diff_ids());
+    assert_eq!(archive.index(None, &Options::new(), &ctx()).wait().unwrap_err().code(), Code::Unsupported);
+    // Without names: what nothing is on top of.
+    files.pop();
+    make_tar(&path, &files);
+    assert_eq!(read(&path).unwrap().digest(), image.digest());
+    files.push(file("c/json", r#"{"id":"c","parent":"d"}"#));
+    files.push(file("d/json", r#"{"id":"d","parent":"c"}"#));
+    files.push(file("repositories", r#"{"x":{"1":"c"}}"#));
+    make_tar(&path, &files);
+    assert_eq!(read(&path).unwrap_err().code(), Code::Malformed, "in a circle");
+}
+
+/// Docker 25 saves a layout, and manifest.json beside it.
+#[test]
+fn a_manifest_in_the_archive_counts() {
+    let dir = Dir::new();
+    let (made, other) = (gzipped(Format::Oci), small(Format::Oci));
+    let path = dir.path("both.tar");
+    write(&path, &[ArchiveItem::image(&made, Some("a:1")), ArchiveItem::image(&other, Some("b:1"))], Format::Oci)
+        .unwrap();
+    let mut all = files(&path);
+    let blob = |d: &Digest| format!("blobs/sha256/{}", d.hex());
+    let entry = |image: &Image, tag: &str| {
+        let layers: Vec<_> = image.layers().iter().map(|l| blob(&l.descriptor().digest)).collect();
+        json!({"Config": blob(&config_of(image)), "RepoTags": [tag], "Layers": layers})
+    };
+    all.push(file("manifest.json", json!([entry(&made, "a:1"), entry(&other, "b:1")]).to_string()));
+    make_tar(&path, &all);
+    let archive = open(&path).unwrap();
+    assert_eq!((archive.kind(), archive.refs().len()), (Format::Docker, 2));
+    for (image, name) in [(&made, "docker.io/library/a:1"), (&other, "b:1"), (&made, config_of(&made).as_str())] {
+        let found = archive.image(Some(name), &Options::new(), &ctx()).wait().unwrap();
+        assert_eq!(found.digest(), image.digest(), "{name}");
+    }
+    let docker = archive.image(Some("a:1"), &Options::new().format(Format::Docker), &ctx()).wait().unwrap();
+    assert!(docker.manifest().media_type().is_docker());
+    valid(&docker).unwrap();
+    assert_eq!(archive.index(None, &Options::new(), &ctx()).wait().unwrap().manifest().manifests().len(), 2);
+    // One that index.json names and that is not there is somebody else's platform.
+    all.retain(|(name, _)| *name != blob(other.digest()));
+    make_tar(&path, &all);
+    let found = open(&path).unwrap().image(Some("a:1"), &Options::new(), &ctx()).wait().unwrap();
+    assert_eq!(found.digest(), made.digest());
+}
+
+#[test]
+fn several_images_and_names() {
+    let dir = Dir::new();
+    let (a, b) = (gzipped(Format::Docker), small(Format::Docker));
+    let items = [
+        ArchiveItem::image(&b, Some("b")),
+        ArchiveItem::image(&a, Some("localhost:5000/a:2")),
+        ArchiveItem::image(&a, Some("localhost:5000/a:1")),
+        ArchiveItem::image(&a, Some("localhost:5000/a:1")),
+    ];
+    for form in [Format::Docker, Format::Legacy] {
+        let (one, two) = (dir.path("one.tar"), dir.path("two.tar"));
+        write(&one, &items, form).unwrap();
+        let turned: Vec<_> = items.iter().rev().cloned().collect();
+        write(&two, &turned, form).unwrap();
+        assert_eq!(std::fs::read(&one).unwrap(), std::fs::read(&two).unwrap(), "the order of the items is nothing");
+        let archive = open(&one).unwrap();
+        let mut names = archive.refs();
+        names.sort();
+        assert_eq!(names, ["b:latest", "localhost:5000/a:1", "localhost:5000/a:2"]);
+        let get = |name: Option<&str>| archive.image(name, &Options::new(), &ctx()).wait();
+        assert_eq!(config_of(&get(Some("index.docker.io/library/b")).unwrap()), config_of(&b));
+        assert_eq!(config_of(&get(Some(config_of(&a).as_str())).unwrap()), config_of(&a));
+        assert_eq!(get(None).unwrap_err().code(), Code::InvalidArgument);
+        assert_eq!(get(Some("nothing")).unwrap_err().code(), Code::NotFound);
+        // A layer that both have is there once.
+        let names: Vec<String> = files(&one).into_iter().map(|(name, _)| name).collect();
+        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len());
+    }
+    let path = dir.path("none.tar");
+    let by_digest = format!("a@{}", a.digest());
+    write(&path, &[ArchiveItem::image(&a, Some(&by_digest))], Format::Docker).unwrap();
+    assert_eq!(open(&path).unwrap().refs(), [""; 0]);
+    assert!(String::from_utf8(files(&path).pop().unwrap().1).unwrap().contains(r#""RepoTags":null"#));
+    let wrong = write(&path, &[ArchiveItem::image(&a, Some("A B"))], Format::Docker).unwrap_err();
+    assert_eq!(wrong.code(), Code::InvalidArgument);
+    assert_eq!(write(&path, &[], Format::Oci).unwrap_err().code(), Code::InvalidArgument);
+}
+
+/// An index of these, in an archive: there is no other way yet to have one without a registry.
+fn index_of(dir: &Dir, images: &[(&Image, &str)]) -> Index {
+    let mut edit = IndexManifest::empty(true).edit();
+    for (image, platform) in images {
+        let mut entry = image.descriptor().clone();
+        entry.platform = Some(platform.parse().unwrap());
+        edit.append(entry);
+    }
+    let raw = edit.finish().unwrap().raw().clone();
+    let path = dir.path("index-of.tar");
+    let items: Vec<_> = images.iter().map(|(image, _)| ArchiveItem::image(image, None)).collect();
+    write(&path, &items, Format::Oci).unwrap();
+    let mut all = files(&path);
+    all.push(file(&format!("blobs/sha256/{}", Digest::sha256(&raw).hex()), &raw));
+    make_tar(&path, &all);
+    open(&path).unwrap().index(Some(Digest::sha256(&raw).as_str()), &Options::new(), &ctx()).wait().unwrap()
+}
+
+#[test]
+fn indexes_keep_their_digest() {
+    let dir = Dir::new();
+    let (a, b) = (gzipped(Format::Oci), small(Format::Oci));
+    let index = index_of(&dir, &[(&a, "linux/arm64"), (&b, "linux/amd64")]);
+    let path = dir.path("index.tar");
+    let items = [ArchiveItem::index(&index, Some("all")), ArchiveItem::image(&a, Some("one"))];
+    write(&path, &items, Format::Oci).unwrap();
+    let archive = open(&path).unwrap();
+    assert_eq!((archive.kind(), archive.refs()), (Format::Oci, vec!["all".to_owned(), "one".to_owned()]));
+    let all = archive.index(Some("all"), &Options::new(), &ctx()).wait().unwrap();
+    assert_eq!(all.digest(), index.digest());
+    assert_eq!(archive.index(None, &Options::new(), &ctx()).wait().unwrap().manifest().manifests().len(), 2);
+    assert_eq!(archive.index(Some("one"), &Options::new(), &ctx()).wait().unwrap_err().code(), Code::InvalidArgument);
+    let get = |name: &str, platform: &str| {
+        let options = Options::new().platform(platform.parse().unwrap());
+        archive.image(Some(name), &options, &ctx()).wait()
+    };
+    assert_eq!(get("all", "linux/arm64").unwrap().digest(), a.digest());
+    assert_eq!(get("all", "linux/amd64").unwrap().digest(), b.digest());
+    assert_eq!(get("all", "linux/s390x").unwrap_err().code(), Code::NotFound);
+    assert_eq!(get(b.digest().as_str(), "linux/amd64").unwrap().digest(), b.digest(), "named by nothing but the index");
+    assert_eq!(archive.image(None, &Options::new(), &ctx()).wait().unwrap_err().code(), Code::InvalidArgument);
+    for form in [Format::Docker, Format::Legacy] {
+        assert_eq!(write(&path, &items, form).unwrap_err().code(), Code::Unsupported);
+    }
+}
+
+#[test]
+fn foreign_layers_are_named_and_taken_along_when_asked() {
+    let dir = Dir::new();
+    let path = dir.path("foreign.tar");
+    let made = small(Format::Docker);
+    write(&path, &[ArchiveItem::image(&made, Some("win:1"))], Format::Docker).unwrap();
+    let mut all = files(&path);
+    let layer = made.layers()[0].descriptor().clone();
+    let diff_id = made.config(&ctx()).wait().unwrap().diff_ids()[0].to_string();
+    let source = json!({"mediaType": MediaType::DOCKER_FOREIGN_LAYER_GZIP.as_str(), "size": layer.size,
+        "digest": layer.digest.as_str(), "urls": ["https://example.com/layer"]});
+    edit_manifest(&mut all, |m| m[0]["LayerSources"] = json!(BTreeMap::from([(diff_id, source)])));
+    make_tar(&path, &all);
+    let image = read(&path).unwrap();
+    let first = image.layers()[0].descriptor();
+    assert_eq!((first.urls.len(), &first.media_type), (1, &MediaType::DOCKER_FOREIGN_LAYER_GZIP));
+    for along in [false, true] {
+        let options = if along { Options::new().foreign_layers() } else { Options::new() };
+        let back = dir.path("back.tar");
+        Archive::write(&back, &[ArchiveItem::image(&image, Some("win:1"))], &options, &ctx()).wait().unwrap();
+        assert_eq!(files(&back).len(), if along { 4 } else { 3 });
+        let again = read(&back).unwrap();
+        assert_eq!(again.digest(), image.digest());
+        let opened = again.layers()[0].open(&ctx()).wait();
+        assert_eq!(opened.is_ok(), along);
+    }
+}
+
+struct Pieces(std::fs::File);
+impl HostStream for Pieces {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        let n = buf.len().min(1_000);
+        self.0.read(&mut buf[..n]).map_err(|e| Error::io("reading", "pieces", &e))
+    }
+}
+
+#[test]
+fn pipes_streams_and_compressed_archives() {
+    let dir = Dir::new();
+    let made = gzipped(Format::Docker);
+    let (path, fifo) = (dir.path("a.tar"), dir.path("fifo"));
+    let items = [ArchiveItem::image(&made, Some("a:1"))];
+    write(&path, &items, Format::Docker).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    for form in FORMS {
+        let reading = std::thread::spawn({
+            let fifo = fifo.clone();
+            move || read(&fifo)
+        });
+        write(&fifo, &items, form).unwrap();
+        let back = reading.join().unwrap().unwrap();
+        valid(&back).unwrap();
+        assert_eq!(config_of(&back), config_of(&made));
+    }
+    let stream = Box::new(Pieces(std::fs::File::open(&path).unwrap()));
+    let archive = Archive::from_stream(stream, &Options::new(), &ctx()).wait().unwrap();
+    assert_eq!(archive.image(None, &Options::new(), &ctx()).wait().unwrap().digest(), made.digest());
+    let archive = Archive::open_file(std::fs::File::open(&path).unwrap(), &Options::new(), &ctx()).wait().unwrap();
+    assert_eq!(archive.image(None, &Options::new(), &ctx()).wait().unwrap().digest(), made.digest());
+    let mut gzip = flate2::read::GzEncoder::new(&whole[..], flate2::Compression::fast());
+    let mut packed = Vec::new();
+    gzip.read_to_end(&mut packed).unwrap();
+    std::fs::write(&path, &packed).unwrap();
+    assert_eq!(read(&path).unwrap().digest(), made.digest());
+    std::fs::write(&path, &packed[..packed.len() / 2]).unwrap();
+    assert_eq!(read(&path).unwrap_err().code(), Code::Malformed);
+    // A descriptor is written to from where it is, and stays the caller's.
+    let file = std::fs::File::create(&path).unwrap();
+    Archive::write_to(file.try_clone().unwrap(), &items, &Options::new(), &ctx()).wait().unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), whole);
+    for (what, code) in [("nothing", Code::NotFound), (".", Code::InvalidArgument)] {
+        assert_eq!(open(&dir.path(what)).unwrap_err().code(), code);
+        let into = dir.path(what).join(if what == "." { "" } else { "below" });
+        assert_eq!(write(&into, &items, Format::Docker).unwrap_err().code(), code);
+    }
+}
+
+#[test]
+fn what_fails_leaves_nothing_behind() {
+    let dir = Dir::new();
+    let big = layer("big", &noise(24 << 20), Compression::None);
+    let items = [ArchiveItem::image(&image(&[&big], Format::Docker, "big"), None)];
+    let path = dir.path("a.tar");
+    for form in FORMS {
+        let ctx = ctx();
+        let ends = ctx.clone();
+        ctx.on_event(move |event| {
+            if event.kind == "write" && event.done > 0 && event.subject.contains("tar")
+                || event.subject.contains("blobs")
+            {
+                ends.cancel();
+            }
+        });
+        let e = Archive::write(&path, &items, &Options::new().format(form), &ctx).wait().unwrap_err();
+        assert_eq!(e.code(), Code::Cancelled);
+        ctx.off_event();
+        let gone = || dir.names().is_empty();
+        assert!(
+            (0..100).any(|_| gone() || (std::thread::sleep(std::time::Duration::from_millis(20)), false).1),
+            "{:?}",
+            dir.names()
+        );
+    }
+    let full = Archive::write(Path::new("/dev/full"), &items, &Options::new(), &ctx()).wait().unwrap_err();
+    assert_eq!((full.code(), full.get_subject()), (Code::Io, Some("/dev/full")));
+    assert_eq!(full.get_os_code(), Some(28));
+    // What is there stays until the new one is whole.
+    std::fs::write(&path, "old").unwrap();
+    let lost = dir.path("lost.tar");
+    write(&lost, &items, Format::Oci).unwrap();
+    let from = read(&lost).unwrap();
+    std::fs::File::options().write(true).open(&lost).unwrap().set_len(2 << 20).unwrap();
+    let e = write(&path, &[ArchiveItem::image(&from, None)], Format::Docker).unwrap_err();
+    assert_eq!(e.code(), Code::Io, "the archive that is read became shorter");
+    assert_eq!(dir.names(), ["a.tar", "lost.tar"]);
+    assert_eq!(std::fs::read(&path).unwrap(), b"old");
 }

@@ -3,6 +3,7 @@
 #include <parbuckle.h>
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,6 +140,8 @@ static const char CONFIG[] =
     "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}";
 static uint8_t tar[1024]; /* two blocks of zeros are an empty tar */
 static char tar_file[512], directory[512], reference[128], host[64];
+static char tar_file[512], archive_file[512], directory[512], reference[128];
+static int nothing; /* a descriptor that takes everything and gives nothing */
 static parb_ref *index_reference;
 
 static void must(parb_error *error) {
@@ -177,6 +180,7 @@ static pid_t start_daemon(void) {
 static void *fresh(int type) {
   void *out = NULL;
   switch (type) {
+    case T_parb_archive: must(parb_archive_open(archive_file, NULL, NULL, (parb_archive **)&out)); break;
     case T_parb_buf: must(parb_client_stats(live[T_parb_client], (parb_buf **)&out)); break;
     case T_parb_client: must(parb_client_new(NULL, (parb_client **)&out)); break;
     case T_parb_client_options: out = parb_client_options_new(); break;
@@ -285,6 +289,9 @@ static void set_up(const char *dir) {
   live[T_parb_image_builder] = fresh(T_parb_image_builder);
   parb_image_builder_add_layer(live[T_parb_image_builder], live[T_parb_layer]);
   live[T_parb_image] = fresh(T_parb_image);
+  snprintf(archive_file, sizeof archive_file, "%s/images.tar", dir);
+  must(parb_archive_write(archive_file, (const parb_image *const[]){live[T_parb_image]}, 1, NULL, NULL, NULL));
+  nothing = open("/dev/null", O_RDWR);
   must(parb_push(live[T_parb_client], live[T_parb_ref], live[T_parb_image], NULL, NULL));
   put_index();
   must(parb_ref_with_tag(live[T_parb_ref], "index", &index_reference));
