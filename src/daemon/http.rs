@@ -492,6 +492,15 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_that_is_not_ours_is_denied() {
+        let host = Environment::default().host(Some("unix:///run/s")).unwrap();
+        let wire = Wire { host: Arc::new(host), stats: Arc::default() };
+        let e = wire.unreached(&std::io::Error::from_raw_os_error(libc::EACCES));
+        let facts = (e.code(), e.get_subject(), e.get_os_code());
+        assert_eq!(facts, (Code::Denied, Some("unix:///run/s"), Some(libc::EACCES)));
+    }
+
+    #[test]
     fn words_of_a_daemon_are_printable() {
         assert_eq!(message(b"{\"message\":\" a\\nb\\u001bc \"}"), "a b\u{fffd}c");
         assert_eq!(message(b"plain"), "plain");

@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::digest::Digest;
 use crate::engine::Task;
 use crate::error::{Code, Error, Result};
+use crate::oci::MediaType;
 use crate::options::Options;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -42,8 +43,8 @@ pub struct ImageDetails {
     pub size: u64,
     /// The digests of its plain layers, base first.
     pub diff_ids: Vec<Digest>,
-    /// The manifest that the id names, where the daemon keeps manifests (Docker 25 and later, with containerd).
-    pub(super) keeps_manifests: bool,
+    /// What the id names, where the daemon keeps manifests (Docker 25 and later, with containerd's store).
+    pub(super) kept: Option<MediaType>,
 }
 
 /// One step of an image's making, as the daemon tells it.
@@ -187,7 +188,13 @@ struct Details {
     #[serde(default, rename = "RootFS")]
     root_fs: RootFs,
     #[serde(default)]
-    descriptor: Option<serde::de::IgnoredAny>,
+    descriptor: Option<Kept>,
+}
+
+#[derive(Deserialize)]
+struct Kept {
+    #[serde(rename = "mediaType")]
+    media_type: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -207,7 +214,7 @@ impl Details {
             architecture: self.architecture,
             size: u64::try_from(self.size).unwrap_or_default(),
             diff_ids: self.root_fs.layers.unwrap_or_default().iter().map(|l| daemon.id(l)).collect::<Result<_>>()?,
-            keeps_manifests: self.descriptor.is_some(),
+            kept: self.descriptor.map(|d| d.media_type.into()),
         })
     }
 }

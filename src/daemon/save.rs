@@ -1,11 +1,11 @@
 //! An image out of a daemon: a `docker save` archive, kept in one file without a name as long as the image is.
 
 use super::http::{Body, WORK, printable};
-use super::{Daemon, escaped};
+use super::{Daemon, ImageDetails, escaped};
 use crate::archive::Archive;
 use crate::context::Context;
 use crate::engine::Task;
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Result};
 use crate::image::Image;
 use crate::options::Options;
 use crate::stream::Chunks;
@@ -40,13 +40,24 @@ impl Daemon {
             let chunks = checked_at_end(answer.chunks(), daemon.host());
             let archive = Archive::from_chunks(&daemon.0.place, chunks, &name, &ctx).await?;
             let image = archive.image(None, &options, &ctx).await?;
-            let config = &image.config_holder().descriptor().digest;
-            if *config != known.id && *image.digest() != known.id && !known.keeps_manifests {
-                let why = format!("the daemon calls the image {}, and sent the one of config {config}", known.id);
-                return Err(Error::new(Code::DigestMismatch, why).subject(&name));
-            }
+            check(&image, &known, &options).map_err(|e| e.subject(&name))?;
             Ok(image)
         })
+    }
+}
+
+/// That the archive held what the daemon calls by this id.
+fn check(image: &Image, known: &ImageDetails, options: &Options) -> Result<()> {
+    let made_anew = options.format.is_some() || options.sink.is_some() || options.compression.is_some();
+    let sent = match &known.kept {
+        None => &image.config_holder().descriptor().digest,
+        // An index's id says nothing of the one image that came; nor does a manifest's, if ours is another.
+        Some(kept) if kept.is_index() || made_anew => return Ok(()),
+        Some(_) => image.digest(),
+    };
+    match *sent == known.id {
+        true => Ok(()),
+        false => Err(Error::new(Code::DigestMismatch, format!("the daemon calls it {}, and sent {sent}", known.id))),
     }
 }
 

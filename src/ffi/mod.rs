@@ -64,6 +64,7 @@ mod client;
 
 mod remote;
 
+mod archive;
 mod daemon;
 
 mod server;

@@ -401,6 +401,80 @@ fn a_source_that_fails_is_the_error_and_the_daemon_gets_no_whole_archive() {
     assert_ne!(whole(), Some(true));
 }
 
+/// A daemon that takes what it is given, and what it was given last.
+fn taking() -> (Fake, Arc<Mutex<Vec<u8>>>) {
+    let got: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let into = got.clone();
+    let fake = Fake::at("/load", move |ask| {
+        *into.lock().unwrap() = ask.body().unwrap();
+        ask.json(200, r#"{"stream":"Loaded image: x"}"#);
+    });
+    (fake, got)
+}
+
+/// The manifest.json of a tar, and how many entries it has.
+fn manifest_of(tar: &[u8]) -> (serde_json::Value, usize) {
+    let (mut manifest, mut count) = (None, 0);
+    for entry in tar::Archive::new(tar).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        count += 1;
+        if entry.path().unwrap().as_os_str() == "manifest.json" {
+            let mut text = String::new();
+            entry.read_to_string(&mut text).unwrap();
+            manifest = Some(serde_json::from_str(&text).unwrap());
+        }
+    }
+    (manifest.unwrap(), count)
+}
+
+#[test]
+fn several_images_go_in_one_archive_under_their_full_names() {
+    let (fake, got) = taking();
+    let one = image(1000);
+    let mut builder = ImageBuilder::new(&one);
+    builder.set_env("A", Some("1")).unwrap();
+    let two = builder.build(&none(), &soon()).wait().unwrap();
+    let names = vec![reference("app:1"), reference("localhost:5000/b")];
+    fake.daemon().load_many(&[(one.clone(), names), (two.clone(), Vec::new())], &none(), &soon()).wait().unwrap();
+    let (manifest, entries) = manifest_of(&got.lock().unwrap());
+    assert_eq!(entries, 4, "two configs, the layer that they share, manifest.json");
+    let tags: Vec<_> = manifest.as_array().unwrap().iter().map(|m| m["RepoTags"].clone()).collect();
+    assert!(tags.contains(&serde_json::json!(["docker.io/library/app:1", "localhost:5000/b:latest"])), "{tags:?}");
+    assert!(tags.contains(&serde_json::Value::Null), "{tags:?}");
+    assert_eq!(fake.asked().iter().filter(|l| l.contains("/load")).count(), 1);
+}
+
+#[test]
+fn of_an_index_the_image_for_the_platform_goes() {
+    let (fake, got) = taking();
+    let site = crate::support::Site::memory();
+    let registry = site.server.url().split_once("://").unwrap().1.to_owned();
+    let client = parbuckle::Client::new(&parbuckle::ClientOptions::new()).unwrap();
+    let mut entries = Vec::new();
+    let mut ids = Vec::new();
+    for (n, architecture) in ["amd64", "arm64"].iter().enumerate() {
+        let one = image(1000 + n);
+        client.push(&reference(&format!("{registry}/app:{architecture}")), &one, &none(), &soon()).wait().unwrap();
+        let d = one.descriptor();
+        entries.push(serde_json::json!({
+            "mediaType": d.media_type.as_str(), "digest": d.digest.as_str(), "size": d.size,
+            "platform": {"os": "linux", "architecture": architecture},
+        }));
+        ids.push(id(&one));
+    }
+    let index = serde_json::json!({"schemaVersion": 2, "mediaType": crate::support::OCI_INDEX, "manifests": entries});
+    let put = site.put_manifest("app", "all", crate::support::OCI_INDEX, index.to_string());
+    assert_eq!(crate::support::block_on(put).status(), 201);
+    let index = client.pull_index(&reference(&format!("{registry}/app:all")), &none(), &soon()).wait().unwrap();
+    let load = |options: &Options| fake.daemon().load_index(&index, Some(&reference("app")), options, &soon()).wait();
+    for (options, n) in [(none(), 0), (none().platform("linux/arm64".parse().unwrap()), 1)] {
+        load(&options).unwrap();
+        assert_eq!(manifest_of(&got.lock().unwrap()).0[0]["Config"], ids[n].as_str());
+    }
+    let e = load(&none().platform("linux/s390x".parse().unwrap())).unwrap_err();
+    assert_eq!(e.code(), Code::NotFound);
+}
+
 /// Ends the call after a moment and sees that the daemon is let go of.
 fn ends(fake: &Fake, closed: &Arc<Mutex<bool>>, call: impl Fn(&Daemon, &Context) -> Result<()>) {
     let daemon = fake.daemon();
@@ -505,6 +579,23 @@ fn an_image_is_read_by_its_id_and_is_that_image() {
     let fake = saves(&other, move |ask| ask.say([b"HTTP/1.1 200 OK\r\n\r\n", &tar[..]].concat()));
     let e = fake.daemon().image("app:1", &none(), &soon()).wait().unwrap_err();
     assert_eq!(facts(&e), (Code::DigestMismatch, "app:1".into()));
+}
+
+#[test]
+fn a_daemon_that_keeps_manifests_calls_images_by_those() {
+    let manifest = "application/vnd.oci.image.manifest.v1+json";
+    let index = "application/vnd.oci.image.index.v1+json";
+    for (kind, good) in [(manifest, false), (index, true)] {
+        let (tar, _) = saved();
+        let id = format!("sha256:{}", "7".repeat(64));
+        let known = format!(r#"{{"Id":"{id}","Descriptor":{{"mediaType":"{kind}","digest":"{id}","size":1}}}}"#);
+        let fake = Fake::good(move |ask| match ask.line.ends_with("/json") {
+            true => ask.json(200, &known),
+            false => ask.say([b"HTTP/1.1 200 OK\r\n\r\n", &tar[..]].concat()),
+        });
+        let read = fake.daemon().image("app:1", &none(), &soon()).wait();
+        assert_eq!(read.map(drop).map_err(|e| e.code()), if good { Ok(()) } else { Err(Code::DigestMismatch) });
+    }
 }
 
 #[test]
