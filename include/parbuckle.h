@@ -1516,7 +1516,7 @@ PARB_API PARB_CHECK parb_error *parb_index_child_start(
     const parb_index *index, const char *digest, const parb_options *options, const parb_ctx *ctx,
     parb_op **out);
 
-/* ---- 14. Layers (38 functions) --------------------------------------------------------------- */
+/* ---- 14. Layers (40 functions) --------------------------------------------------------------- */
 
 /**
  * A repository as a sink: new layers are uploaded while they are compressed, and a push of an image that has them
@@ -1719,6 +1719,26 @@ PARB_API PARB_CHECK parb_error *parb_layer_diff_id(
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layer_diff_id_start(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Bytes of the layer's uncompressed tar: as its maker knew, else by reading the layer. Blocks on the network the first
+ * time, and answers from memory afterwards.
+ *
+ * Errors: as for parb_layer_open_uncompressed.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_uncompressed_size(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, uint64_t *out_size);
+
+/**
+ * parb_layer_uncompressed_size that returns at once. After parb_op_finish the call itself answers from memory.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_uncompressed_size_start(
     const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**

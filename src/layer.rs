@@ -19,6 +19,8 @@ pub struct Layer(Arc<Inner>);
 struct Inner {
     descriptor: Descriptor,
     diff_id: OnceCell<Digest>,
+    /// Bytes of the uncompressed tar.
+    plain_size: OnceCell<u64>,
     /// The image's config, and which of its diff ids is this layer's.
     claimed_by: Option<(Arc<ConfigHolder>, usize)>,
     source: Arc<dyn Source>,
@@ -29,7 +31,7 @@ impl Layer {
     /// A layer whose bytes were just written and hashed.
     pub(crate) fn written(descriptor: Descriptor, diff_id: Digest, source: Arc<dyn Source>, home: Home) -> Layer {
         let diff_id = OnceCell::new_with(Some(diff_id));
-        Layer(Arc::new(Inner { descriptor, diff_id, claimed_by: None, source, home }))
+        Layer(Arc::new(Inner { descriptor, diff_id, plain_size: OnceCell::new(), claimed_by: None, source, home }))
     }
     /// A layer that a manifest names.
     pub(crate) fn named(
@@ -38,7 +40,8 @@ impl Layer {
         source: Arc<dyn Source>,
         home: Home,
     ) -> Layer {
-        Layer(Arc::new(Inner { descriptor, diff_id: OnceCell::new(), claimed_by, source, home }))
+        let (diff_id, plain_size) = (OnceCell::new(), OnceCell::new());
+        Layer(Arc::new(Inner { descriptor, diff_id, plain_size, claimed_by, source, home }))
     }
     /// The same bytes as they are named in another manifest.
     pub(crate) fn with_descriptor(
@@ -47,15 +50,18 @@ impl Layer {
         claimed_by: Option<(Arc<ConfigHolder>, usize)>,
     ) -> Layer {
         let diff_id = OnceCell::new_with(self.0.diff_id.get().cloned());
+        let plain_size = OnceCell::new_with(self.0.plain_size.get().copied());
         let (source, home) = (self.0.source.clone(), self.0.home.clone());
-        Layer(Arc::new(Inner { descriptor, diff_id, claimed_by, source, home }))
+        Layer(Arc::new(Inner { descriptor, diff_id, plain_size, claimed_by, source, home }))
     }
 
     /// The same layer, read from elsewhere.
     pub(crate) fn with_source(&self, source: Arc<dyn Source>) -> Layer {
         let diff_id = OnceCell::new_with(self.0.diff_id.get().cloned());
+        let plain_size = OnceCell::new_with(self.0.plain_size.get().copied());
         let (descriptor, claimed_by) = (self.0.descriptor.clone(), self.0.claimed_by.clone());
-        Layer(Arc::new(Inner { descriptor, diff_id, claimed_by, source, home: self.0.home.clone() }))
+        let home = self.0.home.clone();
+        Layer(Arc::new(Inner { descriptor, diff_id, plain_size, claimed_by, source, home }))
     }
 
     /// Media type, digest, size: what stands in a manifest.
@@ -100,6 +106,38 @@ impl Layer {
                 Ok(hasher.finish())
             })
             .await
+    }
+
+    /// Bytes of the uncompressed tar: what the maker of the layer told, else by reading the layer once. Remembered.
+    pub fn uncompressed_size(&self, ctx: &Context) -> Task<u64> {
+        if let Some(known) = self.0.plain_size.get() {
+            return Task::ready(Ok(*known));
+        }
+        let layer = self.clone();
+        self.0.home.spawn(ctx, |ctx| async move { layer.count(&ctx).await })
+    }
+
+    /// The same, for those who only want it to be known afterwards.
+    pub(crate) fn learn_uncompressed_size(&self, ctx: &Context) -> Task<()> {
+        let layer = self.clone();
+        self.0.home.spawn(ctx, |ctx| async move { layer.count(&ctx).await.map(drop) })
+    }
+
+    async fn count(&self, ctx: &Context) -> Result<u64> {
+        let count = || async {
+            let (mut chunks, mut total) = (self.plain_chunks(ctx).await?, 0u64);
+            while let Some(chunk) = chunks.next().await? {
+                total += chunk.len() as u64;
+            }
+            Ok(total)
+        };
+        self.0.plain_size.get_or_try_init(count).await.copied()
+    }
+
+    /// As it is told by whoever made it.
+    pub(crate) fn with_uncompressed_size(self, size: u64) -> Layer {
+        let _ = self.0.plain_size.set(size); // what is known already stays
+        self
     }
 
     /// The diff id, where it can be had without reading the layer.

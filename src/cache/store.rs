@@ -179,7 +179,8 @@ impl Store {
     pub fn leftovers(&self) -> Result<Vec<PathBuf>> {
         let mut found = Vec::new();
         each_file(&self.root.join("tmp"), &mut |path, _| {
-            let left = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+            // Locked and still there: one that has just got its name as a blob is not locked any more, either.
+            let left = File::open(&path).is_ok_and(|file| file.try_lock().is_ok() && path.exists());
             found.extend(left.then_some(path));
         })?;
         Ok(found)

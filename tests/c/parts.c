@@ -183,6 +183,9 @@ static void without_a_callback(void) {
   OK(parb_layer_from_parts("application/vnd.oci.image.layer.v1.tar", h.blobs[1].digest, h.blobs[1].len, NULL, blobs, NULL,
                            &layer));
   OK(parb_layer_validate(layer, NULL, NULL));
+  uint64_t size = 0;
+  OK(parb_layer_uncompressed_size(layer, NULL, NULL, &size));
+  CHECK_INT(size, h.blobs[1].len);
   parb_layer_free(layer);
   OK(parb_layer_fixed((const uint8_t *)"text", 4, "text/plain", NULL, &layer));
   CHECK_INT(parb_descriptor_size(parb_layer_descriptor(layer)), 4);

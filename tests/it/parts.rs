@@ -2,9 +2,9 @@
 //! and comparison.
 
 use parbuckle::{
-    BlobProvider, Blobs, Code, CompressionOptions, Context, Descriptor, Digest, Error, Format, HostStream,
-    Image, ImageBuilder, Index, IndexManifest, Layer, LayerBuilder, Matcher, MediaType, MemoryStore, Options, Report,
-    Result, SinkHandle, compare_images, compare_indexes, compare_layers,
+    BlobProvider, Blobs, Code, CompressionOptions, Context, Descriptor, Digest, Error, Format, HostStream, Image,
+    ImageBuilder, Index, IndexManifest, Layer, LayerBuilder, Matcher, MediaType, MemoryStore, Options, Report, Result,
+    SinkHandle, compare_images, compare_indexes, compare_layers,
 };
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -164,6 +164,9 @@ fn layers_of_parts() {
     for known in [None, Some(diff_id.clone())] {
         let made = Layer::from_parts(descriptor.clone(), known, &blobs).unwrap();
         assert_eq!(made.diff_id(&ctx()).wait().unwrap(), diff_id);
+        let size = made.uncompressed_size(&ctx()).wait().unwrap();
+        assert_eq!(size, origin.uncompressed_size(&ctx()).wait().unwrap());
+        assert_eq!(size, read(&origin, true).unwrap().len() as u64);
         assert_eq!(read(&made, true).unwrap(), read(&origin, true).unwrap());
         made.validate(&none(), &ctx()).wait().unwrap();
     }
@@ -378,6 +381,19 @@ fn examination_tells_everything_that_is_wrong() {
         |c| c.replace(&diff_id, &other),
     );
     assert_eq!(told(&image), Vec::<String>::new(), "nobody's to read");
+}
+
+#[test]
+fn an_artifact_is_known_by_its_digests_alone() {
+    let content = Layer::fixed(b"no tar"[..].into(), MediaType::OCI_LAYER_GZIP).unwrap();
+    let config = Descriptor::of(MediaType::OCI_EMPTY, b"{}");
+    let manifest = parbuckle::Manifest::of(true, config, vec![content.descriptor().clone()]);
+    let mut blobs = Blobs::new();
+    blobs.add_bytes("{}".into()).add_layer(&content);
+    let artifact = Image::from_parts(manifest.raw().clone(), &blobs).unwrap();
+    artifact.validate(&none(), &ctx()).wait().unwrap();
+    assert_eq!(artifact.artifact_type(), MediaType::OCI_EMPTY.as_str());
+    assert_eq!(content.validate(&none(), &ctx()).wait().unwrap_err().code(), Code::Malformed);
 }
 
 #[test]

@@ -283,6 +283,8 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_layer_descriptor": (parb_descriptor, (parb_layer,)),
     "parb_layer_diff_id": (parb_error, (parb_layer, parb_options, parb_ctx, POINTER(c_char_p))),
     "parb_layer_diff_id_start": (parb_error, (parb_layer, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layer_uncompressed_size": (parb_error, (parb_layer, parb_options, parb_ctx, POINTER(c_uint64))),
+    "parb_layer_uncompressed_size_start": (parb_error, (parb_layer, parb_options, parb_ctx, POINTER(parb_op))),
     "parb_layer_open": (parb_error, (parb_layer, parb_options, parb_ctx, POINTER(parb_reader))),
     "parb_layer_open_start": (parb_error, (parb_layer, parb_options, parb_ctx, POINTER(parb_op))),
     "parb_layer_open_uncompressed": (parb_error, (parb_layer, parb_options, parb_ctx, POINTER(parb_reader))),
