@@ -2153,13 +2153,15 @@ PARB_API PARB_CHECK parb_error *parb_index_from_parts(
  *
  * Errors: the first mistake in `blobs`; PARB_NOT_FOUND: no part has it.
  *
- * @param diff_id  the digest of its uncompressed tar; NULL: found out by reading it, when it is asked for
- * @param options  none are read
+ * @param diff_id            the digest of its uncompressed tar; NULL: found out by reading it, when it is asked for
+ * @param uncompressed_size  bytes of that tar; -1: found out by reading it, when it is asked for
+ * @param options            none are read
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layer_from_parts(
     const char *media_type, const char *digest, uint64_t size, const char *diff_id,
-    const parb_blobs *blobs, const parb_options *options, parb_layer **out);
+    int64_t uncompressed_size, const parb_blobs *blobs, const parb_options *options,
+    parb_layer **out);
 
 /**
  * A layer of these very bytes, which are copied, whatever they are. Never blocks.

@@ -50,7 +50,7 @@ impl Image {
             Err(e) => Task::ready(Err(e)),
             Ok(()) => self
                 .home()
-                .spawn(ctx, |ctx| async move { Ok(report(&image.digest(), of_image(&image, how, &ctx).await)) }),
+                .spawn(ctx, |ctx| async move { Ok(report(image.digest(), of_image(&image, how, &ctx).await)) }),
         }
     }
 }
@@ -73,7 +73,7 @@ impl Index {
             Err(e) => Task::ready(Err(e)),
             Ok(()) => self
                 .home()
-                .spawn(ctx, |ctx| async move { Ok(report(&index.digest(), of_index(&index, how, &ctx).await)) }),
+                .spawn(ctx, |ctx| async move { Ok(report(index.digest(), of_index(&index, how, &ctx).await)) }),
         }
     }
 

@@ -334,7 +334,7 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_blobs_set_open": (None, (parb_blobs, parb_open_cb, parb_exists_cb, c_void_p, parb_destroy_cb)),
     "parb_image_from_parts": (parb_error, (c_void_p, c_size_t, parb_blobs, parb_options, POINTER(parb_image))),
     "parb_index_from_parts": (parb_error, (c_void_p, c_size_t, parb_blobs, parb_options, POINTER(parb_index))),
-    "parb_layer_from_parts": (parb_error, (c_char_p, c_char_p, c_uint64, c_char_p, parb_blobs, parb_options, POINTER(parb_layer))),
+    "parb_layer_from_parts": (parb_error, (c_char_p, c_char_p, c_uint64, c_char_p, c_int64, parb_blobs, parb_options, POINTER(parb_layer))),
     "parb_layer_fixed": (parb_error, (c_void_p, c_size_t, c_char_p, parb_options, POINTER(parb_layer))),
     "parb_image_empty": (parb_error, (parb_options, POINTER(parb_image))),
     "parb_index_empty": (parb_error, (parb_options, POINTER(parb_index))),
