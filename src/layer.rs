@@ -208,7 +208,7 @@ impl Layer {
         }
         let chunks = self.uncompressed_chunks(ctx, known.as_ref()).await?;
         Ok(match named {
-            Some(diff_id) => self.0.source.keep_plain(chunks, &diff_id),
+            Some(diff_id) => self.0.source.keep_plain(chunks, &self.0.descriptor, &diff_id),
             None => chunks,
         })
     }

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex};
 /// How many blobs are read at once, unless the options say.
 const JOBS: u32 = 4;
 /// Paths of one layer that are looked at for being there twice.
-const MOST_PATHS: usize = 1 << 20;
+const MOST_PATHS: usize = 1 << 19;
 /// Of them, those that are told.
 const MOST_PATHS_TOLD: usize = 100;
 
@@ -324,7 +324,7 @@ async fn twice(plain: Chunks, subject: &Digest, found: &mut Found) -> Result<()>
     Ok(())
 }
 
-/// The paths of a tar, as hashes that nobody can foresee: a layer of a million files needs no more than 16 MiB.
+/// The paths of a tar, as hashes that nobody can foresee: half a million of them take no more than 10 MiB.
 #[derive(Default)]
 struct Paths {
     seen: HashSet<u64>,

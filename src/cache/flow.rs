@@ -75,9 +75,9 @@ impl Source for Cached {
         }
         .boxed()
     }
-    fn keep_plain(&self, chunks: Chunks, diff_id: &Digest) -> Chunks {
-        let chunks = self.origin.keep_plain(chunks, diff_id);
-        match self.cache.0.uncompressed {
+    fn keep_plain(&self, chunks: Chunks, blob: &Descriptor, diff_id: &Digest) -> Chunks {
+        let chunks = self.origin.keep_plain(chunks, blob, diff_id);
+        match self.cache.0.uncompressed && *diff_id != blob.digest {
             true => fill(&self.cache.0, chunks, diff_id, None),
             false => chunks,
         }

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
-/// How long a job waits for another process to name or evict a file.
-const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How long a job waits for another process to name or evict a file; then the blob is not kept.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// An eviction makes so much room at once, in percent, that the next one is not due with the next blob.
 const KEEP_PERCENT: u64 = 90;
 
