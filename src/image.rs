@@ -149,7 +149,7 @@ impl Image {
     }
 
     /// The same image, each of its blobs read through what `wrap` makes of its source.
-    pub(crate) fn through(&self, wrap: &dyn Fn(&Arc<dyn Source>) -> Arc<dyn Source>) -> Image {
+    pub(crate) fn through(&self, wrap: impl Fn(&Arc<dyn Source>) -> Arc<dyn Source>) -> Image {
         let old = &self.0.config;
         let config = ConfigHolder {
             descriptor: old.descriptor.clone(),

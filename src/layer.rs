@@ -18,20 +18,28 @@ pub struct Layer(Arc<Inner>);
 
 struct Inner {
     descriptor: Descriptor,
-    diff_id: OnceCell<Digest>,
-    /// The table of contents, once it was asked for.
-    toc: OnceCell<Option<Arc<Toc>>>,
+    found_out: FoundOut,
     /// The image's config, and which of its diff ids is this layer's.
     claimed_by: Option<(Arc<ConfigHolder>, usize)>,
     source: Arc<dyn Source>,
     home: Home,
 }
 
+/// What is not in the descriptor, and remembered once it is known.
+#[derive(Clone, Default)]
+struct FoundOut {
+    diff_id: OnceCell<Digest>,
+    /// Bytes of the uncompressed tar.
+    plain_size: OnceCell<u64>,
+    /// The table of contents, or that there is none.
+    toc: OnceCell<Option<Arc<Toc>>>,
+}
+
 impl Layer {
     /// A layer whose bytes were just written and hashed.
     pub(crate) fn written(descriptor: Descriptor, diff_id: Digest, source: Arc<dyn Source>, home: Home) -> Layer {
-        let diff_id = OnceCell::new_with(Some(diff_id));
-        Layer(Arc::new(Inner { descriptor, diff_id, toc: OnceCell::new(), claimed_by: None, source, home }))
+        let found_out = FoundOut { diff_id: OnceCell::new_with(Some(diff_id)), ..FoundOut::default() };
+        Layer(Arc::new(Inner { descriptor, found_out, claimed_by: None, source, home }))
     }
     /// A layer that a manifest names.
     pub(crate) fn named(
@@ -40,7 +48,7 @@ impl Layer {
         source: Arc<dyn Source>,
         home: Home,
     ) -> Layer {
-        Layer(Arc::new(Inner { descriptor, diff_id: OnceCell::new(), toc: OnceCell::new(), claimed_by, source, home }))
+        Layer(Arc::new(Inner { descriptor, found_out: FoundOut::default(), claimed_by, source, home }))
     }
     /// The same bytes as they are named in another manifest.
     pub(crate) fn with_descriptor(
@@ -48,23 +56,17 @@ impl Layer {
         descriptor: Descriptor,
         claimed_by: Option<(Arc<ConfigHolder>, usize)>,
     ) -> Layer {
-        let diff_id = OnceCell::new_with(self.0.diff_id.get().cloned());
+        // The annotations say whether there is a table of contents, and they are the descriptor's.
+        let found_out = FoundOut { toc: OnceCell::new(), ..self.0.found_out.clone() };
         let (source, home) = (self.0.source.clone(), self.0.home.clone());
-        Layer(Arc::new(Inner { descriptor, diff_id, toc: OnceCell::new(), claimed_by, source, home }))
+        Layer(Arc::new(Inner { descriptor, found_out, claimed_by, source, home }))
     }
 
     /// The same layer, read from elsewhere.
     pub(crate) fn with_source(&self, source: Arc<dyn Source>) -> Layer {
-        let diff_id = OnceCell::new_with(self.0.diff_id.get().cloned());
         let (descriptor, claimed_by) = (self.0.descriptor.clone(), self.0.claimed_by.clone());
-        Layer(Arc::new(Inner {
-            descriptor,
-            diff_id,
-            toc: OnceCell::new(),
-            claimed_by,
-            source,
-            home: self.0.home.clone(),
-        }))
+        let (found_out, home) = (self.0.found_out.clone(), self.0.home.clone());
+        Layer(Arc::new(Inner { descriptor, found_out, claimed_by, source, home }))
     }
 
     /// Media type, digest, size: what stands in a manifest.
@@ -79,12 +81,12 @@ impl Layer {
         &self.0.home
     }
     pub(crate) fn toc_cell(&self) -> &OnceCell<Option<Arc<Toc>>> {
-        &self.0.toc
+        &self.0.found_out.toc
     }
 
     /// The digest of the uncompressed tar: from the image's config, else by reading the layer once. Remembered.
     pub fn diff_id(&self, ctx: &Context) -> Task<Digest> {
-        if let Some(known) = self.0.diff_id.get() {
+        if let Some(known) = self.0.found_out.diff_id.get() {
             return Task::ready(Ok(known.clone()));
         }
         let layer = self.clone();
@@ -114,9 +116,41 @@ impl Layer {
             .await
     }
 
+    /// Bytes of the uncompressed tar: what the maker of the layer told, else by reading the layer once. Remembered.
+    pub fn uncompressed_size(&self, ctx: &Context) -> Task<u64> {
+        if let Some(known) = self.0.found_out.plain_size.get() {
+            return Task::ready(Ok(*known));
+        }
+        let layer = self.clone();
+        self.0.home.spawn(ctx, |ctx| async move { layer.count(&ctx).await })
+    }
+
+    /// The same, for those who only want it to be known afterwards.
+    pub(crate) fn learn_uncompressed_size(&self, ctx: &Context) -> Task<()> {
+        let layer = self.clone();
+        self.0.home.spawn(ctx, |ctx| async move { layer.count(&ctx).await.map(drop) })
+    }
+
+    async fn count(&self, ctx: &Context) -> Result<u64> {
+        let count = || async {
+            let (mut chunks, mut total) = (self.plain_chunks(ctx).await?, 0u64);
+            while let Some(chunk) = chunks.next().await? {
+                total += chunk.len() as u64;
+            }
+            Ok(total)
+        };
+        self.0.found_out.plain_size.get_or_try_init(count).await.copied()
+    }
+
+    /// As it is told by whoever made it.
+    pub(crate) fn with_uncompressed_size(self, size: u64) -> Layer {
+        let _ = self.0.found_out.plain_size.set(size); // what is known already stays
+        self
+    }
+
     /// The diff id, where it can be had without reading the layer.
     pub(crate) async fn known_diff_id(&self, ctx: &Context) -> Result<Option<Digest>> {
-        match self.0.diff_id.get() {
+        match self.0.found_out.diff_id.get() {
             Some(known) => Ok(Some(known.clone())),
             None => self.claimed_diff_id(ctx).await,
         }
@@ -159,7 +193,7 @@ impl Layer {
 
     /// The layer's tar, from wherever it is had most cheaply: a source may keep it decompressed.
     pub(crate) async fn plain_chunks(&self, ctx: &Context) -> Result<Chunks> {
-        let known = self.0.diff_id.get().cloned();
+        let known = self.0.found_out.diff_id.get().cloned();
         let named = match &known {
             Some(known) => Some(known.clone()),
             // A config that can't be had stands in nobody's way who wants the layer.
@@ -182,7 +216,7 @@ impl Layer {
         }
         let chunks = self.uncompressed_chunks(ctx, known.as_ref()).await?;
         Ok(match named {
-            Some(diff_id) => self.0.source.keep_plain(chunks, &diff_id),
+            Some(diff_id) => self.0.source.keep_plain(chunks, &self.0.descriptor, &diff_id),
             None => chunks,
         })
     }

@@ -178,19 +178,28 @@ impl Index {
 }
 
 impl Layer {
-    /// A layer of which the host knows media type, digest and size, and perhaps the diff id. Its bytes are among
-    /// `blobs`, or opened by their provider.
+    /// A layer of which the host knows media type, digest and size, and perhaps the diff id and the size of the
+    /// uncompressed tar. Its bytes are among `blobs`, or opened by their provider.
     ///
     /// Errors: `NotFound`: no part has it.
-    pub fn from_parts(descriptor: Descriptor, diff_id: Option<Digest>, blobs: &Blobs) -> Result<Layer> {
+    pub fn from_parts(
+        descriptor: Descriptor,
+        diff_id: Option<Digest>,
+        uncompressed_size: Option<u64>,
+        blobs: &Blobs,
+    ) -> Result<Layer> {
         if !blobs.can_have(&descriptor) {
             return Err(Error::new(Code::NotFound, "no part has this blob").subject(&descriptor.digest));
         }
         let place = Place::here()?;
         let source = blobs.source(&place);
-        Ok(match diff_id {
+        let layer = match diff_id {
             Some(diff_id) => Layer::written(descriptor, diff_id, source, Home::Local(place)),
             None => Layer::named(descriptor, None, source, Home::Local(place)),
+        };
+        Ok(match uncompressed_size {
+            Some(size) => layer.with_uncompressed_size(size),
+            None => layer,
         })
     }
 

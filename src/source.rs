@@ -44,8 +44,9 @@ pub(crate) trait Source: Send + Sync {
     ) -> BoxFuture<'a, Result<Option<Chunks>>> {
         futures_util::future::ready(Ok(None)).boxed()
     }
-    /// The same chunks, kept as the tar with this digest while they pass, if that is what they are.
-    fn keep_plain(&self, chunks: Chunks, _: &Digest) -> Chunks {
+    /// The same chunks, which are inside the layer `blob`: kept as the tar with this digest while they pass, if that is
+    /// what they are.
+    fn keep_plain(&self, chunks: Chunks, _: &Descriptor, _: &Digest) -> Chunks {
         chunks
     }
     /// The blob's bytes in a range that lies within it. What can, fetches no more than these.

@@ -12,7 +12,7 @@ use crate::oci::{Config, Descriptor, LayerCompression, Platform};
 use crate::options::Options;
 use crate::report::Report;
 use crate::source::Source;
-use crate::stream::{Blocks, Compression, Limits, TarStream, decompressed, sniff};
+use crate::stream::{Blocks, Chunks, Compression, Limits, TarStream, decompressed, sniff};
 use crate::transfer::{DEPTH, NODES};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex};
 /// How many blobs are read at once, unless the options say.
 const JOBS: u32 = 4;
 /// Paths of one layer that are looked at for being there twice.
-const MOST_PATHS: usize = 1 << 20;
+const MOST_PATHS: usize = 1 << 19;
 /// Of them, those that are told.
 const MOST_PATHS_TOLD: usize = 100;
 
@@ -50,7 +50,7 @@ impl Image {
             Err(e) => Task::ready(Err(e)),
             Ok(()) => self
                 .home()
-                .spawn(ctx, |ctx| async move { Ok(report(&image.digest(), of_image(&image, how, &ctx).await)) }),
+                .spawn(ctx, |ctx| async move { Ok(report(image.digest(), of_image(&image, how, &ctx).await)) }),
         }
     }
 }
@@ -73,7 +73,7 @@ impl Index {
             Err(e) => Task::ready(Err(e)),
             Ok(()) => self
                 .home()
-                .spawn(ctx, |ctx| async move { Ok(report(&index.digest(), of_index(&index, how, &ctx).await)) }),
+                .spawn(ctx, |ctx| async move { Ok(report(index.digest(), of_index(&index, how, &ctx).await)) }),
         }
     }
 
@@ -118,7 +118,7 @@ impl Layer {
             Err(e) => Task::ready(Err(e)),
             Ok(()) => self.home().spawn(ctx, |ctx| async move {
                 let claimed = layer.known_diff_id(&ctx).await?;
-                outcome(of_layer(&layer, claimed.as_ref(), &ctx).await)
+                outcome(of_layer(&layer, claimed.as_ref(), true, &ctx).await)
             }),
         }
     }
@@ -195,6 +195,7 @@ async fn of_image(image: &Image, how: How, ctx: &Context) -> Found {
         return found;
     }
     let claimed = config.as_ref().map(Config::diff_ids).unwrap_or_default();
+    let is_image = image.config_holder().descriptor().media_type.is_config();
     let checks = image.layers().iter().enumerate().map(|(i, layer)| {
         let claimed = claimed.get(i);
         async move {
@@ -204,7 +205,7 @@ async fn of_image(image: &Image, how: How, ctx: &Context) -> Found {
             }
             match how.fast {
                 true => is_there(layer.source(), layer.descriptor(), ctx).await,
-                false => of_layer(layer, claimed, ctx).await,
+                false => of_layer(layer, claimed, is_image, ctx).await,
             }
         }
         .boxed()
@@ -271,9 +272,14 @@ async fn is_there(source: &Arc<dyn Source>, blob: &Descriptor, ctx: &Context) ->
     }
 }
 
-async fn of_layer(layer: &Layer, claimed: Option<&Digest>, ctx: &Context) -> Found {
+/// `of_image`: it is to be a layer. An artifact's content is known by its digest alone, whatever its type says.
+async fn of_layer(layer: &Layer, claimed: Option<&Digest>, of_image: bool, ctx: &Context) -> Found {
     let mut found = Vec::new();
-    if let Err(e) = read_layer(layer, claimed, ctx, &mut found).await {
+    let read = match of_image {
+        true => read_layer(layer, claimed, ctx, &mut found).await,
+        false => drain(layer, ctx).await,
+    };
+    if let Err(e) = read {
         found.push(e.or_subject(&layer.descriptor().digest));
     }
     found
@@ -291,21 +297,13 @@ async fn read_layer(layer: &Layer, claimed: Option<&Digest>, ctx: &Context, foun
         let why = format!("the media type is {}, and the bytes are {}", blob.media_type, name(is));
         found.push(malformed(why).subject(&blob.digest));
     }
-    // Not a layer, but an artifact's content: nothing is known of what is in it.
-    if claimed.is_none() && !blob.media_type.is_layer() {
-        while blocks.next().await?.is_some() {}
-        return Ok(());
-    }
     let plain = decompressed(&place.engine, blocks.into_chunks(), None, Limits::default(), &place.stats);
     let hasher = Arc::new(Mutex::new(claimed.map_or(Algorithm::Sha256, Digest::algorithm).hasher()));
     let hashing = hasher.clone();
-    let mut tar = TarStream::new(plain.inspect(move |chunk| lock(&hashing).update(chunk)));
-    let mut paths = Paths::default();
-    while let Some(entry) = tar.next().await? {
-        if !paths.insert(&entry.name) && paths.twice <= MOST_PATHS_TOLD {
-            let why = format!("{} is there twice", entry.shown());
-            found.push(malformed(why).subject(&blob.digest));
-        }
+    let mut plain = plain.inspect(move |chunk| lock(&hashing).update(chunk));
+    match blob.media_type.is_layer() {
+        true => twice(plain, &blob.digest, found).await?,
+        false => while plain.next().await?.is_some() {}, // of some other kind, and none of ours to read
     }
     let actual = lock(&hasher).clone().finish();
     if let Some(claimed) = claimed.filter(|claimed| **claimed != actual) {
@@ -315,7 +313,18 @@ async fn read_layer(layer: &Layer, claimed: Option<&Digest>, ctx: &Context, foun
     Ok(())
 }
 
-/// The paths of a tar, as hashes that nobody can foresee: a layer of a million files needs no more than 16 MiB.
+/// Notes the paths that come twice in a tar.
+async fn twice(plain: Chunks, subject: &Digest, found: &mut Found) -> Result<()> {
+    let (mut tar, mut paths) = (TarStream::new(plain), Paths::default());
+    while let Some(entry) = tar.next().await? {
+        if !paths.insert(&entry.name) && paths.twice <= MOST_PATHS_TOLD {
+            found.push(malformed(format!("{} is there twice", entry.shown())).subject(subject));
+        }
+    }
+    Ok(())
+}
+
+/// The paths of a tar, as hashes that nobody can foresee: half a million of them take no more than 10 MiB.
 #[derive(Default)]
 struct Paths {
     seen: HashSet<u64>,

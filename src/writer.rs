@@ -338,7 +338,7 @@ async fn fill(
     ctx.emit(&Event { kind: "compress", subject, done: made.uncompressed_size, total, message: String::new() });
     let descriptor = descriptor_of(&made);
     let source = out.commit(descriptor.clone()).await?;
-    Ok(Layer::written(descriptor, made.diff_id, source, home.clone()))
+    Ok(Layer::written(descriptor, made.diff_id, source, home.clone()).with_uncompressed_size(made.uncompressed_size))
 }
 
 fn descriptor_of(made: &Encoded) -> Descriptor {

@@ -75,9 +75,9 @@ impl Source for Cached {
         }
         .boxed()
     }
-    fn keep_plain(&self, chunks: Chunks, diff_id: &Digest) -> Chunks {
-        let chunks = self.origin.keep_plain(chunks, diff_id);
-        match self.cache.0.uncompressed {
+    fn keep_plain(&self, chunks: Chunks, blob: &Descriptor, diff_id: &Digest) -> Chunks {
+        let chunks = self.origin.keep_plain(chunks, blob, diff_id);
+        match self.cache.0.uncompressed && *diff_id != blob.digest {
             true => fill(&self.cache.0, chunks, diff_id, None),
             false => chunks,
         }
@@ -200,7 +200,7 @@ struct Filling {
 
 enum State {
     New,
-    Writing(Writing, Hashing),
+    Writing(Box<(Writing, Hashing)>),
     /// It is kept, or will not be.
     Over,
 }
@@ -227,9 +227,10 @@ impl Filling {
             let hasher = self.digest.algorithm().hasher();
             let place = &self.core.place;
             let hashing = Hashing::new(&place.engine, &place.stats, hasher);
-            self.state = State::Writing(Writing::begin(&self.core).await?, hashing);
+            self.state = State::Writing(Box::new((Writing::begin(&self.core).await?, hashing)));
         }
-        if let State::Writing(writing, hashing) = &mut self.state {
+        if let State::Writing(under_way) = &mut self.state {
+            let (writing, hashing) = &mut **under_way;
             hashing.push(chunk.clone()).await?;
             writing.put(chunk.clone()).await?;
         }
@@ -240,7 +241,8 @@ impl Filling {
         if self.seen == 0 && matches!(self.state, State::New) && self.write(&Bytes::new()).await.is_err() {
             self.state = State::Over;
         }
-        let State::Writing(writing, hashing) = std::mem::replace(&mut self.state, State::Over) else { return };
+        let State::Writing(under_way) = std::mem::replace(&mut self.state, State::Over) else { return };
+        let (writing, hashing) = *under_way;
         let kept = async {
             let right = self.size.is_none_or(|size| size == self.seen) && hashing.finish().await? == self.digest;
             if right { writing.commit(&self.digest).await.map(drop) } else { Ok(()) }

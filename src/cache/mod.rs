@@ -172,7 +172,7 @@ impl Cache {
         Arc::new(Cached { cache: self.clone(), origin: origin.clone() })
     }
     fn around(&self, image: &Image) -> Image {
-        image.through(&|origin| self.wrap(origin))
+        image.through(|origin| self.wrap(origin))
     }
 }
 

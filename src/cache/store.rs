@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
-/// How long a job waits for another process to name or evict a file.
-const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How long a job waits for another process to name or evict a file; then the blob is not kept.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// An eviction makes so much room at once, in percent, that the next one is not due with the next blob.
 const KEEP_PERCENT: u64 = 90;
 
@@ -179,7 +179,8 @@ impl Store {
     pub fn leftovers(&self) -> Result<Vec<PathBuf>> {
         let mut found = Vec::new();
         each_file(&self.root.join("tmp"), &mut |path, _| {
-            let left = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+            // Locked and still there: one that has just got its name as a blob is not locked any more, either.
+            let left = File::open(&path).is_ok_and(|file| file.try_lock().is_ok() && path.exists());
             found.extend(left.then_some(path));
         })?;
         Ok(found)

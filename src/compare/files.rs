@@ -21,9 +21,9 @@ struct Facts {
     device: (u32, u32),
     size: u64,
     link: Box<[u8]>,
-    /// Of extended attributes and other records.
-    records: Digest,
-    content: Digest,
+    /// Of extended attributes and other records, where there are any.
+    records: Option<Digest>,
+    content: Option<Digest>,
 }
 
 impl Differences {
@@ -72,9 +72,10 @@ impl Differences {
         add("device", a.device == b.device, device(a), device(b));
         add("size", a.size == b.size, a.size.to_string(), b.size.to_string());
         add("link", a.link == b.link, link(a), link(b));
-        add("content", a.content == b.content, a.content.to_string(), b.content.to_string());
+        let hash = |digest: &Option<Digest>| digest.as_ref().map_or("nothing".to_owned(), Digest::to_string);
+        add("content", a.content == b.content, hash(&a.content), hash(&b.content));
         let records = a.records == b.records;
-        add("extended attributes and records", records, a.records.to_string(), b.records.to_string());
+        add("extended attributes and records", records, hash(&a.records), hash(&b.records));
     }
 }
 
@@ -101,8 +102,8 @@ impl Facts {
             device: entry.device,
             size: entry.size,
             link: entry.link.clone().into(),
-            records: records.finish(),
-            content: content.finish(),
+            records: (!entry.pax.is_empty()).then(|| records.finish()),
+            content: (entry.stored > 0).then(|| content.finish()),
         })
     }
 }

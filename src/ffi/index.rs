@@ -1,18 +1,16 @@
 //! Indexes.
 
-use crate::ffi::boundary::{
-    Lent, Opaque, Pointer, bounds, call, free, get, new, optional, put, put_plain, put_waited, wants,
-};
+use crate::ffi::boundary::{Lent, Opaque, Pointer, bounds, call, free, get, new, put, put_plain, put_waited, wants};
 use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
 use crate::ffi::image::{ImageHandle, lend_bytes, parb_image};
 use crate::ffi::lists::{Map, Strings, parb_map, parb_strings};
-use crate::ffi::matcher::parb_matcher;
+use crate::ffi::matcher::{matcher_of, parb_matcher};
 use crate::ffi::op::{parb_op, start};
 use crate::ffi::options::{options_of, parb_options};
 use crate::ffi::reference::{DescriptorHandle, parb_descriptor};
 use crate::ffi::text::text;
-use crate::{Image, Index, Matcher, Result, Task};
+use crate::{Image, Index, Result, Task};
 use std::ffi::c_char;
 use std::ptr::{null, null_mut};
 
@@ -139,8 +137,7 @@ pub unsafe extern "C" fn parb_index_find(
     out: *mut *mut parb_strings,
 ) -> *mut parb_error {
     call(|| {
-        let matcher = optional(matcher, "matcher")?.map_or_else(|| Ok(Matcher::new()), |draft| draft.ready())?;
-        let found = index.get("index")?.index.find(&matcher);
+        let found = index.get("index")?.index.find(&matcher_of(matcher)?);
         put(out, Strings::new(found.iter().map(|d| d.digest.as_str())))
     })
 }

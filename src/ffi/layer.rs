@@ -484,6 +484,47 @@ pub unsafe extern "C" fn parb_layer_diff_id_start(
     })
 }
 
+/// Bytes of the layer's uncompressed tar: as its maker knew, else by reading the layer. Blocks on the network the first
+/// time, and answers from memory afterwards.
+///
+/// Errors: as for parb_layer_open_uncompressed.
+///
+/// @param options  none are read
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_layer_uncompressed_size(
+    layer: *const parb_layer,
+    options: *const parb_options,
+    ctx: *const parb_ctx,
+    out_size: *mut u64,
+) -> *mut parb_error {
+    call(|| {
+        wants(out_size, "out_size")?;
+        let layer = &layer.get("layer")?.layer;
+        options_of(options)?.only("parb_layer_uncompressed_size", &[])?;
+        put_plain(out_size, layer.uncompressed_size(&bounds(ctx)?).wait()?, "out_size")
+    })
+}
+
+/// parb_layer_uncompressed_size that returns at once. After parb_op_finish the call itself answers from memory.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_layer_uncompressed_size_start(
+    layer: *const parb_layer,
+    options: *const parb_options,
+    ctx: *const parb_ctx,
+    out: *mut *mut parb_op,
+) -> *mut parb_error {
+    call(|| {
+        let layer = &layer.get("layer")?.layer;
+        options_of(options)?.only("parb_layer_uncompressed_size", &[])?;
+        start(out, Ok(layer.learn_uncompressed_size(&bounds(ctx)?)))
+    })
+}
+
 /// Opens the layer's bytes as they are stored. Blocks on the network until they begin to come.
 ///
 /// Errors: PARB_NOT_FOUND and others of the network; PARB_INVALID_STATE: its client was closed.

@@ -224,8 +224,9 @@ pub unsafe extern "C" fn parb_index_from_parts(
 ///
 /// Errors: the first mistake in `blobs`; PARB_NOT_FOUND: no part has it.
 ///
-/// @param diff_id  the digest of its uncompressed tar; NULL: found out by reading it, when it is asked for
-/// @param options  none are read
+/// @param diff_id            the digest of its uncompressed tar; NULL: found out by reading it, when it is asked for
+/// @param uncompressed_size  bytes of that tar; -1: found out by reading it, when it is asked for
+/// @param options            none are read
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
@@ -234,6 +235,7 @@ pub unsafe extern "C" fn parb_layer_from_parts(
     digest: *const c_char,
     size: u64,
     diff_id: *const c_char,
+    uncompressed_size: i64,
     blobs: *const parb_blobs,
     options: *const parb_options,
     out: *mut *mut parb_layer,
@@ -246,7 +248,8 @@ pub unsafe extern "C" fn parb_layer_from_parts(
         let blobs = blobs.get("blobs")?.ready()?;
         options_of(options)?.only("parb_layer_from_parts", &[])?;
         let descriptor = Descriptor::new(media_type, digest, size);
-        put(out, LayerHandle::new(Layer::from_parts(descriptor, diff_id, &blobs)?))
+        let plain = u64::try_from(uncompressed_size).ok(); // -1 is no size
+        put(out, LayerHandle::new(Layer::from_parts(descriptor, diff_id, plain, &blobs)?))
     })
 }
 

@@ -180,9 +180,12 @@ static void without_a_callback(void) {
         PARB_MALFORMED);
 
   parb_layer *layer = NULL;
-  OK(parb_layer_from_parts("application/vnd.oci.image.layer.v1.tar", h.blobs[1].digest, h.blobs[1].len, NULL, blobs, NULL,
-                           &layer));
+  OK(parb_layer_from_parts("application/vnd.oci.image.layer.v1.tar", h.blobs[1].digest, h.blobs[1].len, NULL, -1, blobs,
+                           NULL, &layer));
   OK(parb_layer_validate(layer, NULL, NULL));
+  uint64_t size = 0;
+  OK(parb_layer_uncompressed_size(layer, NULL, NULL, &size));
+  CHECK_INT(size, h.blobs[1].len);
   parb_layer_free(layer);
   OK(parb_layer_fixed((const uint8_t *)"text", 4, "text/plain", NULL, &layer));
   CHECK_INT(parb_descriptor_size(parb_layer_descriptor(layer)), 4);
@@ -220,7 +223,7 @@ static void mistakes(void) {
   blobs = parb_blobs_new();
   parb_blobs_set_open(blobs, gives_nothing, NULL, &h, on_destroy);
   const char *digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-  OK(parb_layer_from_parts("a/b", digest, 3, NULL, blobs, NULL, &layer));
+  OK(parb_layer_from_parts("a/b", digest, 3, NULL, -1, blobs, NULL, &layer));
   FAILS(parb_layer_validate(layer, NULL, NULL), PARB_CALLBACK);
   parb_layer_free(layer), parb_blobs_free(blobs);
   CHECK_INT(count_settles(&h.destroyed, 3), 3);

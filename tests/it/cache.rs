@@ -130,11 +130,13 @@ fn decompressed_layers_are_kept_where_that_is_asked_for() {
     std::fs::write(blob(dir.path(), &diff_id), bad).unwrap();
     assert_eq!(read(&cached, true).unwrap(), right);
     assert_eq!(cache.stats().corrupt, 1);
-    // A layer that is no more compressed is stored once.
+    // A layer that is not compressed is stored once.
     let plain = layer(3, &Options::new());
-    let cached = plain.cached(&cache);
+    let (cached, before) = (plain.cached(&cache), cache.stats());
     assert_eq!(read(&cached, true).unwrap(), read(&plain, true).unwrap());
     assert_eq!(read(&cached, true).unwrap(), read(&plain, true).unwrap());
+    let (stored, hits) = (before.stored + 1, before.hits + 1);
+    assert_eq!(cache.stats(), CacheStats { stored, hits, misses: before.misses + 1, ..before });
     is_clean(&cache);
 }
 

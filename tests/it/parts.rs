@@ -1,10 +1,12 @@
 //! Images, indexes and layers of parts, of nothing, of random bytes and in memory; and looking at them: examination
 //! and comparison.
 
+use crate::support::block_on;
 use parbuckle::{
-    BlobProvider, Blobs, Code, CompressionOptions, Context, Descriptor, Digest, Error, Format, HostStream, Image,
-    ImageBuilder, Index, IndexManifest, Layer, LayerBuilder, Matcher, MediaType, MemoryStore, Options, Report, Result,
-    SinkHandle, compare_images, compare_indexes, compare_layers,
+    BlobProvider, Blobs, Cache, Client, ClientOptions, Code, CompressionOptions, Context, Descriptor, Digest, Error,
+    Format, HostStream, Image, ImageBuilder, Index, IndexManifest, Keychain, Layer, LayerBuilder, Matcher, MediaType,
+    MemoryStore, Options, Reference, Report, Result, Server, ServerOptions, SinkHandle, compare_images,
+    compare_indexes, compare_layers,
 };
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -159,15 +161,20 @@ fn layers_of_parts() {
     let origin = Layer::random(100_000, 4, &compressed("gzip"), &ctx()).wait().unwrap();
     let (descriptor, diff_id) = (origin.descriptor().clone(), origin.diff_id(&ctx()).wait().unwrap());
     let mut blobs = Blobs::new();
-    assert_eq!(Layer::from_parts(descriptor.clone(), None, &blobs).unwrap_err().code(), Code::NotFound);
+    assert_eq!(Layer::from_parts(descriptor.clone(), None, None, &blobs).unwrap_err().code(), Code::NotFound);
     blobs.add_bytes(read(&origin, false).unwrap().into());
     for known in [None, Some(diff_id.clone())] {
-        let made = Layer::from_parts(descriptor.clone(), known, &blobs).unwrap();
+        let made = Layer::from_parts(descriptor.clone(), known, None, &blobs).unwrap();
         assert_eq!(made.diff_id(&ctx()).wait().unwrap(), diff_id);
+        let size = made.uncompressed_size(&ctx()).wait().unwrap();
+        assert_eq!(size, origin.uncompressed_size(&ctx()).wait().unwrap());
+        assert_eq!(size, read(&origin, true).unwrap().len() as u64);
         assert_eq!(read(&made, true).unwrap(), read(&origin, true).unwrap());
         made.validate(&none(), &ctx()).wait().unwrap();
     }
-    let lie = Layer::from_parts(descriptor, Some(Digest::sha256(b"")), &blobs).unwrap();
+    let told = Layer::from_parts(descriptor.clone(), None, Some(5), &blobs).unwrap();
+    assert_eq!(told.uncompressed_size(&ctx()).wait().unwrap(), 5, "who makes it knows");
+    let lie = Layer::from_parts(descriptor, Some(Digest::sha256(b"")), None, &blobs).unwrap();
     assert_eq!(read(&lie, true).unwrap_err().code(), Code::DigestMismatch);
     assert_eq!(lie.validate(&none(), &ctx()).wait().unwrap_err().code(), Code::DigestMismatch);
 
@@ -381,6 +388,19 @@ fn examination_tells_everything_that_is_wrong() {
 }
 
 #[test]
+fn an_artifact_is_known_by_its_digests_alone() {
+    let content = Layer::fixed(b"no tar"[..].into(), MediaType::OCI_LAYER_GZIP).unwrap();
+    let config = Descriptor::of(MediaType::OCI_EMPTY, b"{}");
+    let manifest = parbuckle::Manifest::of(true, config, vec![content.descriptor().clone()]);
+    let mut blobs = Blobs::new();
+    blobs.add_bytes("{}".into()).add_layer(&content);
+    let artifact = Image::from_parts(manifest.raw().clone(), &blobs).unwrap();
+    artifact.validate(&none(), &ctx()).wait().unwrap();
+    assert_eq!(artifact.artifact_type(), MediaType::OCI_EMPTY.as_str());
+    assert_eq!(content.validate(&none(), &ctx()).wait().unwrap_err().code(), Code::Malformed);
+}
+
+#[test]
 fn examination_of_an_index_looks_at_platforms_types_and_depth() {
     let good = image(1, 1);
     let of = |entries: &[Descriptor]| {
@@ -422,6 +442,38 @@ fn examination_of_an_index_looks_at_platforms_types_and_depth() {
         nested = Index::from_parts(edit.finish().unwrap().raw().clone(), &blobs).unwrap();
     }
     assert_eq!(told(&nested).iter().map(|f| f.0).collect::<Vec<_>>(), [Code::LimitExceeded]);
+}
+
+#[test]
+fn what_a_registry_lacks_is_seen_without_reading_it() {
+    let server = Server::start(&ServerOptions::new()).unwrap();
+    let client = Client::new(&ClientOptions::new().keychain(&Keychain::anonymous())).unwrap();
+    let host = server.url().split("://").nth(1).unwrap().to_owned();
+    let name = |text: &str| Reference::parse(&format!("{host}/{text}")).unwrap();
+    let origin = image(3, 1);
+    client.push(&name("app:1"), &origin, &none(), &ctx()).wait().unwrap();
+    let pulled = client.pull(&name("app:1"), &none(), &ctx()).wait().unwrap();
+    assert!(pulled.examine(&none().fast(), &ctx()).wait().unwrap().is_clean());
+    let read = || server.requests().iter().filter(|l| l.contains("\"GET\"") && l.contains("/blobs/")).count();
+    assert_eq!(read(), 1, "the config: {:#?}", server.requests());
+    // Read through a cache it is still an image of that registry: a push there moves no blob that it has.
+    let uploaded = || {
+        let stats: serde_json::Value = serde_json::from_str(&client.stats()).unwrap();
+        stats["uploaded"].as_u64().unwrap()
+    };
+    let (dir, before) = (tempfile::tempdir().unwrap(), uploaded());
+    let cache = Cache::open(dir.path(), 10 << 20, &none(), &ctx()).wait().unwrap();
+    client.push(&name("other:1"), &pulled.cached(&cache), &none(), &ctx()).wait().unwrap();
+    assert!(uploaded() - before < 3_000, "the manifest, and no more");
+    assert_eq!(read(), 1);
+    let gone = &origin.layers()[1].descriptor().digest;
+    block_on(async {
+        let url = format!("{}/v2/app/blobs/{gone}", server.url());
+        assert_eq!(crate::support::http().delete(url).send().await.unwrap().status(), 202);
+    });
+    let report = pulled.examine(&none().fast(), &ctx()).wait().unwrap();
+    let found = report.findings();
+    assert_eq!((found.len(), found[0].code, found[0].subject.as_str()), (1, Code::NotFound, gone.as_str()));
 }
 
 #[test]
