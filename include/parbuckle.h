@@ -848,10 +848,13 @@ PARB_API void parb_options_set_sink(parb_options *options, const parb_sink *sink
 
 /**
  * How a new layer is compressed. Without it a plain tar becomes gzip, and a tar that is gzip or zstd stays as it is.
- * Read by parb_layer_from_file and the others that make a layer.
+ * "estargz" is gzip with a table of contents, so that single files can be read out of the layer; everything that
+ * reads gzip reads it. What is eStargz already stays as it is. (To find that out, gzip is kept in a file without a
+ * name in $TMPDIR.) An entry that eStargz has no words for is PARB_UNSUPPORTED: a sparse file, a name that is not
+ * UTF-8, a type that no file system knows. Read by parb_layer_from_file and the others that make a layer.
  *
- * @param name   "gzip", "zstd" or "none"
- * @param level  0: the default (gzip 2, zstd 3); else gzip 1 to 9, zstd 1 to 19
+ * @param name   "gzip", "zstd", "none" or "estargz"
+ * @param level  0: the default (gzip and estargz 2, zstd 3); else gzip and estargz 1 to 9, zstd 1 to 19
  * @since 0.1
  */
 PARB_API void parb_options_set_compression(parb_options *options, const char *name, int32_t level);
@@ -1761,7 +1764,65 @@ PARB_API PARB_CHECK parb_source *parb_source_new(
  */
 PARB_API void parb_source_free(parb_source *source);
 
-/* ---- 15. Image builders (21 functions) ------------------------------------------------------- */
+/* ---- 15. Single files of layers, by the layer's table of contents where there is one (5 functions)  */
+
+/**
+ * Whether the layer's descriptor tells of a table of contents, as those of eStargz and zstd:chunked layers do: then
+ * single files are read without the rest. Never blocks.
+ *
+ * @since 0.1
+ */
+PARB_API bool parb_layer_has_toc(const parb_layer *layer);
+
+/**
+ * The layer's table of contents as a JSON list in the tar's order: objects with "path", "type" ("dir", "reg",
+ * "symlink", "hardlink", "char", "block", "fifo"), "size", "mode", "uid", "gid", and where there is something to say
+ * "user", "group", "mtime", "link", "devMajor", "devMinor", "xattrs" (values in base64), "digest". Blocks on the
+ * network the first time.
+ *
+ * Errors: PARB_NOT_FOUND: the descriptor tells of none; PARB_DIGEST_MISMATCH, PARB_MALFORMED: it is not what the
+ * descriptor promises; PARB_LIMIT_EXCEEDED: larger than 50 MiB; PARB_UNSUPPORTED: of another version.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_toc_json(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_buf **out);
+
+/**
+ * parb_layer_toc_json that returns at once; the JSON comes from parb_op_take_buf.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_toc_json_start(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Opens one file of the layer. With a table of contents only what is needed is fetched, and each part is verified;
+ * without one the layer is read once and verified, before this returns. Hard links are followed. Of several entries
+ * of the same name the last one counts; other layers play no part. Blocks on the network.
+ *
+ * Errors: PARB_NOT_FOUND: no such file; PARB_INVALID_ARGUMENT: it is no file; PARB_UNSUPPORTED: a sparse file, and
+ * no table of contents; those of parb_layer_toc_json and parb_layer_open.
+ *
+ * @param path     as in the tar; a leading "/" or "./" plays no part
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_open_file(
+    const parb_layer *layer, const char *path, const parb_options *options, const parb_ctx *ctx,
+    parb_reader **out);
+
+/**
+ * parb_layer_open_file that returns at once; the reader comes from parb_op_take_reader.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_open_file_start(
+    const parb_layer *layer, const char *path, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/* ---- 16. Image builders (21 functions) ------------------------------------------------------- */
 
 /**
  * A builder without changes. NULL where `base` is neither NULL nor an image.
@@ -1939,7 +2000,7 @@ PARB_API PARB_CHECK parb_error *parb_image_builder_build_start(
  */
 PARB_API void parb_image_builder_free(parb_image_builder *builder);
 
-/* ---- 16. Credentials (7 functions) ----------------------------------------------------------- */
+/* ---- 17. Credentials (7 functions) ----------------------------------------------------------- */
 
 /**
  * What docker login or podman login left behind, read here and now: $DOCKER_CONFIG or ~/.docker, $REGISTRY_AUTH_FILE,
@@ -1997,7 +2058,7 @@ PARB_API PARB_CHECK parb_keychain *parb_keychain_clone(const parb_keychain *keyc
  */
 PARB_API void parb_keychain_free(parb_keychain *keychain);
 
-/* ---- 17. The client (13 functions) ----------------------------------------------------------- */
+/* ---- 18. The client (13 functions) ----------------------------------------------------------- */
 
 /**
  * Options with nothing set.
@@ -2109,7 +2170,7 @@ PARB_API PARB_CHECK parb_error *parb_client_close(const parb_client *client, con
  */
 PARB_API void parb_client_free(parb_client *client);
 
-/* ---- 18. Registries (12 functions) ----------------------------------------------------------- */
+/* ---- 19. Registries (12 functions) ----------------------------------------------------------- */
 
 /**
  * What a reference names: media type, digest, size; with the option platform, the image for it in an index. Blocks on
@@ -2244,7 +2305,7 @@ PARB_API PARB_CHECK parb_error *parb_push_layer_start(
     const parb_client *client, const parb_ref *repository, const parb_layer *layer,
     const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
-/* ---- 19. The registry server (16 functions) -------------------------------------------------- */
+/* ---- 20. The registry server (16 functions) -------------------------------------------------- */
 
 /**
  * Options of a registry in memory on 127.0.0.1, a free port, for everybody.

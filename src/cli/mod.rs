@@ -10,7 +10,9 @@ mod pull;
 mod registry;
 
 use clap::{Args, Parser, Subcommand};
-use parbuckle::{Client, ClientOptions, Context, Options, Platform, Reference, Result};
+use parbuckle::{
+    Client, ClientOptions, Compression, CompressionOptions, Context, Options, Platform, Reference, Result,
+};
 use std::process::ExitCode;
 
 /// Container images: pull, change, push, serve.
@@ -87,6 +89,12 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// New layers are eStargz where this is 1, as in the forks of the reference that can do it.
+fn asked_by_environment() -> Option<CompressionOptions> {
+    let asked = std::env::var_os("GGCR_EXPERIMENT_ESTARGZ").is_some_and(|value| value == "1");
+    asked.then_some(CompressionOptions { kind: Some(Compression::Estargz), level: None })
 }
 
 /// Prints where an image went: `repository@digest`.

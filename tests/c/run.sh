@@ -55,6 +55,7 @@ run() { # NAME ARGUMENT…
 
 run values
 run source
+run estargz
 run async
 if [ "$mode" = valgrind ]; then run faults few; else run faults; fi
 run cancel "$moments" "$late"

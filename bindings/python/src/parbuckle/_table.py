@@ -285,6 +285,12 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_reader_free": (None, (parb_reader,)),
     "parb_source_new": (parb_source, (parb_read_cb, parb_rewind_cb, c_void_p, parb_destroy_cb)),
     "parb_source_free": (None, (parb_source,)),
+    # Single files of layers, by the layer's table of contents where there is one
+    "parb_layer_has_toc": (c_bool, (parb_layer,)),
+    "parb_layer_toc_json": (parb_error, (parb_layer, parb_options, parb_ctx, POINTER(parb_buf))),
+    "parb_layer_toc_json_start": (parb_error, (parb_layer, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layer_open_file": (parb_error, (parb_layer, c_char_p, parb_options, parb_ctx, POINTER(parb_reader))),
+    "parb_layer_open_file_start": (parb_error, (parb_layer, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
     # Image builders
     "parb_image_builder_new": (parb_image_builder, (parb_image,)),
     "parb_image_builder_add_layer": (None, (parb_image_builder, parb_layer)),
