@@ -38,7 +38,7 @@ head -c $((4 << 20)) /dev/urandom > "$tree/usr/exact"
 head -c $((8 << 20)) /dev/zero > "$tree/usr/zeros"
 (cat "$tree/usr/exact"; head -c 3000000 /dev/zero; cat "$tree/usr/random") > "$tree/usr/holes"
 chmod 4755 "$tree/etc/README.md"
-tar -C "$tree" --sort=name --owner=root:0 --group=wheel:10 --format=pax --xattrs --pax-option='SCHILY.xattr.user.note=yes' -cf "$work/plain.tar" .
+tar -C "$tree" --sort=name --owner=root:0 --group=wheel:10 --format=pax --xattrs --pax-option='SCHILY.xattr.user.note:=yes' -cf "$work/plain.tar" .
 tar -C "$tree" --sort=name --owner=1000 --group=1000 --numeric-owner --format=gnu --mtime=@0 -cf "$work/gnu.tar" etc usr var
 gzip -k "$work/gnu.tar"
 tar -cf "$work/none.tar" -T /dev/null
