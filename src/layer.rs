@@ -101,6 +101,7 @@ impl Layer {
 
     pub(crate) async fn find_diff_id(&self, ctx: &Context) -> Result<&Digest> {
         self.0
+            .found_out
             .diff_id
             .get_or_try_init(|| async {
                 if let Some(claimed) = self.claimed_diff_id(ctx).await? {

@@ -41,6 +41,17 @@ impl Layer {
         self.home().spawn(ctx, |ctx| async move { layer.find_toc(&ctx).await.map(|toc| toc.cloned()) })
     }
 
+    /// The same as JSON, see [`Toc::to_json`]; `NotFound` where the descriptor tells of none.
+    pub fn toc_json(&self, ctx: &Context) -> Task<Bytes> {
+        let layer = self.clone();
+        self.home().spawn(ctx, |ctx| async move {
+            let none = || Error::new(Code::NotFound, "the layer's descriptor tells of no table of contents");
+            let toc = layer.find_toc(&ctx).await?.cloned();
+            let toc = toc.ok_or_else(|| none().subject(&layer.descriptor().digest))?;
+            layer.home().place().engine.pool().run(move || toc.to_json().into()).await
+        })
+    }
+
     /// The content of one file, verified. With a table of contents only what is needed is fetched; else the layer is
     /// read once, to its end, before the first byte comes. Hard links are followed; of several entries of the same name
     /// the last one counts. Other layers play no part.

@@ -97,3 +97,4 @@ stage readme tests/readme.sh
 stage install tests/install.sh
 stage demo demo
 stage peers tests/peers.sh
+stage estargz tests/estargz.sh

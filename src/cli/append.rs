@@ -2,7 +2,8 @@
 
 use super::Global;
 use parbuckle::{
-    Context, Error, Format, HostStream, ImageBuilder, Layer, Options, Reference, Result, SinkHandle, Task,
+    CompressionOptions, Context, Error, Format, HostStream, ImageBuilder, Layer, Options, Reference, Result,
+    SinkHandle, Task,
 };
 use std::io::Read;
 use std::path::Path;
@@ -25,6 +26,10 @@ pub(super) struct Append {
     /// Annotate the image with its base
     #[arg(long)]
     set_base_image_annotations: bool,
+    /// How the layers are compressed: gzip, zstd, none or estargz, and a level after a colon; without it, plain ones
+    /// become gzip and others stay as they are
+    #[arg(long, value_name = "NAME[:LEVEL]", value_parser = compression)]
+    compression: Option<CompressionOptions>,
     /// Without a base, start from an empty OCI image instead of Docker's
     #[arg(long, conflicts_with = "base")]
     oci_empty_base: bool,
@@ -47,7 +52,10 @@ impl Append {
                 false
             }
         };
-        let into = Options::new().sink(&SinkHandle::repository(&client, &target));
+        let mut into = Options::new().sink(&SinkHandle::repository(&client, &target));
+        if let Some(compression) = self.compression.or_else(super::asked_by_environment) {
+            into = into.compression(compression);
+        }
         let plain = Options::new();
         let mut builder = base.as_ref().map_or_else(ImageBuilder::from_scratch, |(_, base)| ImageBuilder::new(base));
         for some in self.new_layers.chunks(AT_ONCE) {
@@ -75,6 +83,15 @@ impl Append {
         super::print_pushed(&target, made.digest());
         Ok(())
     }
+}
+
+/// `NAME` or `NAME:LEVEL`.
+fn compression(text: &str) -> Result<CompressionOptions> {
+    let (name, level) = text.split_once(':').map_or((text, None), |(name, level)| (name, Some(level)));
+    let no_number = |_| Error::new(Code::InvalidArgument, "the level of the compression is no number").subject(text);
+    let level = level.map(str::parse).transpose().map_err(no_number)?;
+    let options = CompressionOptions { kind: Some(name.parse()?), level };
+    options.check().map(|()| options)
 }
 
 fn layer(path: &str, into: &Options, ctx: &Context) -> Task<Layer> {

@@ -18,7 +18,9 @@ mod registry;
 mod validate;
 
 use clap::{Args, Parser, Subcommand};
-use parbuckle::{Child, Client, ClientOptions, Context, Options, Platform, Reference, Result};
+use parbuckle::{
+    Child, Client, ClientOptions, Compression, CompressionOptions, Context, Options, Platform, Reference, Result,
+};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
@@ -129,6 +131,12 @@ fn push_back(global: &Global, source: &Reference, tag: Option<&Reference>, made:
     global.client()?.push_any(&target, made, &global.pushing(), ctx).wait()?;
     print_pushed(&target, &digest);
     Ok(())
+}
+
+/// New layers are eStargz where this is 1, as in the forks of the reference that can do it.
+fn asked_by_environment() -> Option<CompressionOptions> {
+    let asked = std::env::var_os("GGCR_EXPERIMENT_ESTARGZ").is_some_and(|value| value == "1");
+    asked.then_some(CompressionOptions { kind: Some(Compression::Estargz), level: None })
 }
 
 /// Prints where an image went: `repository@digest`.

@@ -58,7 +58,10 @@ impl Mutate {
         };
         let base = client.pull(&source, &global.reading(), ctx).wait()?;
         let mut builder = ImageBuilder::new(&base);
-        let into = Options::new().sink(&SinkHandle::repository(&client, &target));
+        let mut into = Options::new().sink(&SinkHandle::repository(&client, &target));
+        if let Some(compression) = super::asked_by_environment() {
+            into = into.compression(compression);
+        }
         for path in &self.append {
             builder.add_layer(&Layer::from_file(Path::new(path), &into, ctx).wait()?);
         }

@@ -38,6 +38,8 @@ mod index;
 
 mod layer;
 
+mod toc;
+
 mod builder;
 
 mod index_builder;

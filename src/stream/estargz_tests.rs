@@ -128,6 +128,9 @@ fn every_file_by_itself() {
     );
     assert_eq!(toc.find("tagged").unwrap().xattrs["user.a"], b"\xff\0");
     assert_eq!((toc.find("null").unwrap().device, &*toc.find("bin/sym").unwrap().link), ((1, 3), "large"));
+    let json: serde_json::Value = serde_json::from_str(&toc.to_json()).unwrap();
+    assert_eq!((&json[1]["path"], &json[1]["type"], &json[1]["mode"]), (&"bin".into(), &"dir".into(), &0o4755.into()));
+    assert_eq!((&json[10]["xattrs"]["user.a"], &json[4]["link"]), (&"/wA=".into(), &"bin/large".into()));
     assert_eq!(toc.find_file("bin").unwrap_err().code(), Code::InvalidArgument);
     for gone in ["nothing", "bin/../empty", "em", "empty0"] {
         assert_eq!(toc.find_file(gone).unwrap_err().code(), Code::NotFound, "{gone}");

@@ -11,6 +11,8 @@ use super::{Chunks, Limits, Stats, TarStream, decompressed};
 use crate::digest::{Digest, shown};
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result, malformed};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -166,6 +168,28 @@ impl Toc {
         let last = &self.entries[*self.sorted.get(after.checked_sub(1)?)? as usize];
         (last.path == path).then_some(last)
     }
+    /// The entries as a JSON list of objects: `path`, `type`, `size`, `mode`, `uid`, `gid`, and where there is something
+    /// to say, `user`, `group`, `mtime`, `link`, `devMajor`, `devMinor`, `xattrs` (values in base64), `digest`.
+    pub fn to_json(&self) -> String {
+        let listed = self.entries.iter().map(|e| Listed {
+            path: &e.path,
+            kind: e.kind.name(),
+            size: e.size,
+            mode: e.mode,
+            uid: e.uid,
+            gid: e.gid,
+            user: &e.user,
+            group: &e.group,
+            mtime: &e.mtime,
+            link: &e.link,
+            dev_major: e.device.0,
+            dev_minor: e.device.1,
+            xattrs: e.xattrs.iter().map(|(key, value)| (&**key, BASE64.encode(value))).collect(),
+            digest: e.digest.as_ref().map_or("", Digest::as_str),
+        });
+        let listed: Vec<_> = listed.collect();
+        serde_json::to_string(&listed).unwrap_or_default() // texts and numbers: nothing that could not be written
+    }
     /// The file of this path; hard links are followed. `NotFound`, also where the name of a hard link leads out of the
     /// layer; `InvalidArgument` where it is no file.
     pub fn find_file(&self, path: &str) -> Result<&TocEntry> {
@@ -183,6 +207,34 @@ impl Toc {
         }
         Err(malformed("hard links of the table of contents go in circles").subject(shown(path)))
     }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed<'a> {
+    path: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    size: u64,
+    mode: u32,
+    uid: u64,
+    gid: u64,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    user: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    group: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    mtime: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    link: &'a str,
+    #[serde(skip_serializing_if = "zero")]
+    dev_major: u64,
+    #[serde(skip_serializing_if = "zero")]
+    dev_minor: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    xattrs: BTreeMap<&'a str, String>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    digest: &'a str,
 }
 
 /// A path as the table is searched for it; `None` for one that leads upwards.
@@ -326,8 +378,7 @@ fn entry(
         only.digest = digest.clone();
     }
     let xattr = |(key, value): (String, String)| {
-        use base64::Engine as _;
-        let value = base64::engine::general_purpose::STANDARD.decode(value);
+        let value = BASE64.decode(value);
         Ok((key, value.map_err(|_| "an extended attribute is not base64")?))
     };
     // A name that leads upwards stays as it is, and is never found.

@@ -56,6 +56,7 @@ run() { # NAME ARGUMENT…
 run values
 run source
 run layout
+run estargz
 run async
 run parts
 if [ "$mode" = valgrind ]; then run faults few; else run faults; fi

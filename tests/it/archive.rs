@@ -2,9 +2,9 @@
 
 use crate::support::noise;
 use parbuckle::{
-    Archive, ArchiveFormat, ArchiveItem, Client, ClientOptions, Code, Compression, CompressionOptions, Context, Digest, Error, Format,
-    HostStream, Image, ImageBuilder, Index, IndexManifest, Keychain, Layer, LayerBuilder, MediaType, Options,
-    Reference, Result, Server, ServerOptions, SinkHandle,
+    Archive, ArchiveFormat, ArchiveItem, Client, ClientOptions, Code, Compression, CompressionOptions, Context, Digest,
+    Error, Format, HostStream, Image, ImageBuilder, Index, IndexManifest, Keychain, Layer, LayerBuilder, MediaType,
+    Options, Reference, Result, Server, ServerOptions, SinkHandle,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -85,7 +85,10 @@ fn every_form_gives_the_image_back() {
             write(&path, &[ArchiveItem::image(&made, Some("localhost/a:1"))], form).unwrap();
             let archive = open(&path).unwrap();
             // The old form written has manifest.json, and so is today's to those who read it.
-            assert_eq!(archive.kind(), if form == ArchiveFormat::Oci { ArchiveFormat::Oci } else { ArchiveFormat::Docker });
+            assert_eq!(
+                archive.kind(),
+                if form == ArchiveFormat::Oci { ArchiveFormat::Oci } else { ArchiveFormat::Docker }
+            );
             assert_eq!(archive.refs(), ["localhost/a:1"]);
             let back = archive.image(Some("localhost/a:1"), &Options::new(), &ctx()).wait().unwrap();
             valid(&back).unwrap();
@@ -373,8 +376,12 @@ fn a_manifest_in_the_archive_counts() {
     let dir = Dir::new();
     let (made, other) = (gzipped(Format::Oci), small(Format::Oci));
     let path = dir.path("both.tar");
-    write(&path, &[ArchiveItem::image(&made, Some("a:1")), ArchiveItem::image(&other, Some("b:1"))], ArchiveFormat::Oci)
-        .unwrap();
+    write(
+        &path,
+        &[ArchiveItem::image(&made, Some("a:1")), ArchiveItem::image(&other, Some("b:1"))],
+        ArchiveFormat::Oci,
+    )
+    .unwrap();
     let mut all = files(&path);
     let blob = |d: &Digest| format!("blobs/sha256/{}", d.hex());
     let entry = |image: &Image, tag: &str| {

@@ -10,6 +10,7 @@ mod client;
 mod crash;
 mod daemon;
 mod deps;
+mod estargz;
 mod golden_mutate;
 mod header;
 mod layers;

@@ -1,0 +1,154 @@
+//! Layers with a table of contents, against our own registry: what is fetched, and what happens when it is not right.
+
+use parbuckle::{
+    Client, ClientOptions, Code, Compression, CompressionOptions, Context, Image, ImageBuilder, Keychain, Layer,
+    LayerBuilder, MediaType, Options, Reference, Result, Server, ServerOptions, SinkHandle,
+};
+use std::time::Duration;
+
+const DIGEST: &str = "containerd.io/snapshot/stargz/toc.digest";
+const SIZE: &str = "io.containers.estargz.uncompressed-size";
+
+struct Site {
+    server: Server,
+    client: Client,
+    ctx: Context,
+}
+
+impl Site {
+    fn new(faults: &[(&str, u32, &str)]) -> Site {
+        let mut options = ServerOptions::new();
+        for (path, nth, fault) in faults {
+            options.add_fault("GET", path, *nth, fault).unwrap();
+        }
+        let quick = ClientOptions::new().keychain(&Keychain::anonymous()).retry(4, Duration::from_millis(5));
+        let (server, client) = (Server::start(&options).unwrap(), Client::new(&quick).unwrap());
+        Site { server, client, ctx: Context::with_timeout(Duration::from_secs(60)) }
+    }
+    fn name(&self, rest: &str) -> Reference {
+        let host = self.server.url().split_once("://").unwrap().1;
+        Reference::parse(&format!("{host}/{rest}")).unwrap()
+    }
+    fn sink(&self, rest: &str, kind: Compression) -> Options {
+        let compression = CompressionOptions { kind: Some(kind), level: None };
+        Options::new().sink(&SinkHandle::repository(&self.client, &self.name(rest))).compression(compression)
+    }
+    /// Pushed and pulled again: an image with this layer.
+    fn image(&self, rest: &str, layer: &Layer) -> Image {
+        let mut builder = ImageBuilder::from_scratch();
+        let made = builder.add_layer(layer).build(&Options::new(), &self.ctx).wait().unwrap();
+        self.client.push(&self.name(rest), &made, &Options::new(), &self.ctx).wait().unwrap();
+        self.client.pull(&self.name(rest), &Options::new(), &self.ctx).wait().unwrap()
+    }
+    fn read(&self, layer: &Layer, path: &str) -> Result<Vec<u8>> {
+        let mut reader = layer.open_file(path, &self.ctx).wait()?;
+        let (mut all, mut buf) = (Vec::new(), vec![0; 100_000]);
+        loop {
+            match reader.read(&mut buf, &self.ctx)? {
+                0 => return Ok(all),
+                n => all.extend_from_slice(&buf[..n]),
+            }
+        }
+    }
+    /// Blobs that were asked for since the server began, and the bytes that were sent of them.
+    fn fetched(&self) -> (usize, u64) {
+        let lines = self.server.requests();
+        let lines = lines.iter().map(|r| serde_json::from_str::<serde_json::Value>(r).unwrap());
+        let gets: Vec<_> =
+            lines.filter(|r| r["method"] == "GET" && r["path"].as_str().unwrap().contains("/blobs/")).collect();
+        (gets.len(), gets.iter().filter_map(|r| r["sent"].as_u64()).sum())
+    }
+}
+
+/// Bytes that do not compress.
+fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..len).map(next).collect()
+}
+
+fn entries() -> LayerBuilder {
+    let mut builder = LayerBuilder::new();
+    for i in 0..5 {
+        builder.add_bytes(&format!("data/{i}"), 0o644, &noise(10 << 20, i)).unwrap();
+    }
+    builder.add_bytes("etc/passwd", 0o644, b"root:x:0:0::/:/bin/sh\n").unwrap();
+    builder
+}
+
+#[test]
+fn a_small_file_of_a_large_layer() {
+    let site = Site::new(&[]);
+    let layer = entries().build(&site.sink("app", Compression::Estargz), &site.ctx).wait().unwrap();
+    let image = site.image("app:1", &layer);
+    let (stored, found) = (image.manifest().layers()[0].clone(), &image.layers()[0]);
+    assert_eq!((&stored.media_type, stored.annotations.len()), (&MediaType::OCI_LAYER_GZIP, 2));
+    assert_eq!(stored.annotations, layer.descriptor().annotations);
+    assert!(stored.annotations[DIGEST].starts_with("sha256:") && stored.size > 50 << 20);
+    let plain: u64 = stored.annotations[SIZE].parse().unwrap();
+    assert!(plain > 50 << 20 && plain < 51 << 20);
+    assert_eq!(site.read(found, "etc/passwd").unwrap(), b"root:x:0:0::/:/bin/sh\n");
+    let (requests, bytes) = site.fetched();
+    assert_eq!(requests, 2, "the end of the blob, the file");
+    assert!(bytes < 100_000, "{bytes}");
+    // The table is there now, and a large file comes in its chunks.
+    assert!(site.read(found, "data/3").unwrap() == noise(10 << 20, 3));
+    assert_eq!(site.fetched().0, 2 + 3);
+    assert!(site.fetched().1 < 11 << 20);
+    image.validate(&Options::new(), &site.ctx).wait().unwrap();
+}
+
+#[test]
+fn a_table_that_is_not_in_the_last_bytes() {
+    let site = Site::new(&[]);
+    let mut builder = LayerBuilder::new();
+    for i in 0..4_000 {
+        builder.add_bytes(&format!("dir/{i}"), 0o644, &noise(20, i)).unwrap();
+    }
+    let layer = builder.build(&site.sink("many", Compression::Estargz), &site.ctx).wait().unwrap();
+    let image = site.image("many:1", &layer);
+    assert!(site.read(&image.layers()[0], "dir/2345").unwrap() == noise(20, 2345));
+    assert_eq!(site.fetched().0, 3, "the end, the table, the file");
+}
+
+#[test]
+fn what_breaks_is_asked_for_again() {
+    let faults = [(1, "truncate"), (3, "503"), (4, "reset@30%"), (6, "reset@70%")];
+    let site = Site::new(&faults.map(|(nth, fault)| ("/v2/app/blobs/*", nth, fault)));
+    let layer = entries().build(&site.sink("app", Compression::Estargz), &site.ctx).wait().unwrap();
+    let found = &site.image("app:1", &layer).layers()[0].clone();
+    assert!(site.read(found, "data/4").unwrap() == noise(10 << 20, 4));
+    assert!(site.fetched().1 < 12 << 20, "{:?}", site.fetched());
+}
+
+#[test]
+fn the_wrong_bytes_are_never_given() {
+    let site = Site::new(&[("/v2/app/blobs/*", 2, "wrong-digest")]);
+    let layer = entries().build(&site.sink("app", Compression::Estargz), &site.ctx).wait().unwrap();
+    let found = &site.image("app:1", &layer).layers()[0].clone();
+    let e = site.read(found, "data/1").unwrap_err();
+    assert!(matches!(e.code(), Code::DigestMismatch | Code::Malformed), "{e}");
+    assert!(site.read(found, "data/1").unwrap() == noise(10 << 20, 1), "the next time is another");
+}
+
+/// A base, a new layer on it, a config changed: the annotations go along.
+#[test]
+fn images_on_top_keep_it() {
+    let site = Site::new(&[]);
+    let layer = entries().build(&site.sink("base", Compression::Estargz), &site.ctx).wait().unwrap();
+    let base = site.image("base:1", &layer);
+    let mut builder = ImageBuilder::new(&base);
+    let mut small = LayerBuilder::new();
+    small.add_bytes("etc/passwd", 0o644, b"new").unwrap();
+    let top = small.build(&site.sink("app", Compression::Zstd), &site.ctx).wait().unwrap();
+    builder.add_layer(&top).set_env("A", Some("1")).unwrap();
+    let made = builder.build(&Options::new(), &site.ctx).wait().unwrap();
+    site.client.push(&site.name("app:1"), &made, &Options::new(), &site.ctx).wait().unwrap();
+    let back = site.client.pull(&site.name("app:1"), &Options::new(), &site.ctx).wait().unwrap();
+    assert_eq!(back.layers().iter().map(Layer::has_toc).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(site.read(&back.layers()[0], "etc/passwd").unwrap(), b"root:x:0:0::/:/bin/sh\n");
+    assert_eq!(site.read(&back.layers()[1], "etc/passwd").unwrap(), b"new");
+}
