@@ -86,9 +86,20 @@ enum {
 typedef struct parb_archive parb_archive;
 
 /**
+ * Blobs and manifests that images, indexes and layers are made of: bytes, values, or a callback that opens them.
+ * Setters never fail: the call that is given the blobs reports the first mistake. One thread at a time. Yours to free.
+ */
+typedef struct parb_blobs parb_blobs;
+
+/**
  * Bytes that the library hands out. Yours to free.
  */
 typedef struct parb_buf parb_buf;
+
+/**
+ * A cache of blobs in a directory, shared between threads, and its directory between processes. Yours to free.
+ */
+typedef struct parb_cache parb_cache;
 
 /**
  * Talks to registries: a pool of connections, tokens and counters that calls share. Shared between threads; values
@@ -111,6 +122,12 @@ typedef struct parb_config parb_config;
  * Bounds calls: cancel, deadline, progress. Shared freely between threads and calls. Yours to free.
  */
 typedef struct parb_ctx parb_ctx;
+
+/**
+ * A Docker-compatible daemon (dockerd, podman's service) that answered once. It holds no connection: each call makes
+ * its own. Immutable, shared between threads. Yours to free.
+ */
+typedef struct parb_daemon parb_daemon;
 
 /**
  * Media type, digest and size of content, with what is said about it. Immutable. Yours to free, unless it is lent
@@ -145,6 +162,11 @@ typedef struct parb_image_builder parb_image_builder;
 typedef struct parb_index parb_index;
 
 /**
+ * Notes changes to an index, which are made in their order. One thread at a time. Yours to free.
+ */
+typedef struct parb_index_builder parb_index_builder;
+
+/**
  * Which credentials go to which registry. Immutable, shared between threads. Yours to free.
  */
 typedef struct parb_keychain parb_keychain;
@@ -166,6 +188,12 @@ typedef struct parb_layer_builder parb_layer_builder;
 typedef struct parb_layer_writer parb_layer_writer;
 
 /**
+ * An OCI image layout: images and indexes in a directory. Several processes may work in one at once. Immutable,
+ * shared between threads: index.json is read anew by each call. Yours to free.
+ */
+typedef struct parb_layout parb_layout;
+
+/**
  * Pairs of texts, sorted by key. Only lent.
  */
 typedef struct parb_map parb_map;
@@ -176,6 +204,11 @@ typedef struct parb_map parb_map;
  * of threads may use it while nobody changes it. Yours to free.
  */
 typedef struct parb_matcher parb_matcher;
+
+/**
+ * A store of images and indexes in memory, shared between threads. Yours to free.
+ */
+typedef struct parb_memory parb_memory;
 
 /**
  * A call under way, started by a function whose name ends in _start. Its outcome is there when it is done (wait for
@@ -268,6 +301,19 @@ typedef parb_error *(*parb_read_cb)(void *user, uint8_t *buf, size_t cap, size_t
  * Goes back to the start of a stream. Returns NULL, or an error made by parb_error_new.
  */
 typedef parb_error *(*parb_rewind_cb)(void *user);
+
+/**
+ * Opens a blob of the host: `out` takes a source of parb_source_new whose first byte is the blob's at `offset`, and
+ * which belongs to the library then. `blob` lives until the callback returns. It runs on a thread of its own and may
+ * wait. Returns NULL, or an error made by parb_error_new (PARB_NOT_FOUND: there is no such blob).
+ */
+typedef parb_error *(*parb_open_cb)(void *user, const parb_descriptor *blob, uint64_t offset, parb_source **out);
+
+/**
+ * Tells whether the host has a blob: 1 into `out_exists` if so, 0 if not, -1 if it has to be opened to find out. Runs
+ * on a thread of its own and may wait. Returns NULL, or an error made by parb_error_new.
+ */
+typedef parb_error *(*parb_exists_cb)(void *user, const parb_descriptor *blob, int32_t *out_exists);
 
 #ifdef __cplusplus
 extern "C" {
@@ -405,8 +451,8 @@ PARB_API void *parb_error_user(const parb_error *error);
 /* ---- 3. Events, and the context (12 functions) ----------------------------------------------- */
 
 /**
- * What happened: "download", "upload", "exists", "mount", "compress", "retry"; new kinds may come. Lives as long as
- * the event.
+ * What happened: "download", "upload", "exists", "mount", "compress", "retry", "cache", "skip"; new kinds may come.
+ * Lives as long as the event.
  *
  * @since 0.1
  */
@@ -496,7 +542,7 @@ PARB_API bool parb_ctx_is_cancelled(const parb_ctx *ctx);
  */
 PARB_API void parb_ctx_progress(const parb_ctx *ctx, uint64_t *out_done, uint64_t *out_total);
 
-/* ---- 4. Operations (17 functions) ------------------------------------------------------------ */
+/* ---- 4. Operations (20 functions) ------------------------------------------------------------ */
 
 /**
  * Whether the operation is done, so that nothing about it waits any more. false for NULL.
@@ -551,6 +597,13 @@ PARB_API PARB_CHECK parb_error *parb_op_finish(parb_op *op);
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_op_take_image(parb_op *op, parb_image **out);
+
+/**
+ * Takes a cache out of an operation. Errors: as for parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_op_take_cache(parb_op *op, parb_cache **out);
 
 /**
  * Takes an index out of an operation. Errors: as for parb_op_finish.
@@ -621,6 +674,20 @@ PARB_API PARB_CHECK parb_error *parb_op_take_archive(parb_op *op, parb_archive *
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_op_take_report(parb_op *op, parb_report **out);
+
+/**
+ * Takes a daemon out of an operation. Errors: as for parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_op_take_daemon(parb_op *op, parb_daemon **out);
+
+/**
+ * Takes a layout out of an operation. Errors: as for parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_op_take_layout(parb_op *op, parb_layout **out);
 
 /**
  * Frees an operation. NULL is fine. One that still runs is cancelled; this never waits for it, and a queue it was
@@ -818,7 +885,7 @@ PARB_API const char *parb_report_message_at(const parb_report *report, size_t i)
  */
 PARB_API const char *parb_report_json(const parb_report *report);
 
-/* ---- 8. Options of a call (9 functions) ------------------------------------------------------ */
+/* ---- 8. Options of a call (14 functions) ----------------------------------------------------- */
 
 /**
  * Options with nothing set.
@@ -862,23 +929,34 @@ PARB_API void parb_options_set_sink(parb_options *options, const parb_sink *sink
 
 /**
  * How a new layer is compressed. Without it a plain tar becomes gzip, and a tar that is gzip or zstd stays as it is.
- * Read by parb_layer_from_file and the others that make a layer, and by parb_archive_image.
+ * "estargz" is gzip with a table of contents, so that single files can be read out of the layer; everything that
+ * reads gzip reads it. What is eStargz already stays as it is. (To find that out, gzip is kept in a file without a
+ * name in $TMPDIR.) An entry that eStargz has no words for is PARB_UNSUPPORTED: a sparse file, a name that is not
+ * UTF-8, a type that no file system knows. Read by parb_layer_from_file and the others that make a layer.
  *
- * @param name   "gzip", "zstd" or "none"
- * @param level  0: the default (gzip 2, zstd 3); else gzip 1 to 9, zstd 1 to 19
+ * @param name   "gzip", "zstd", "none" or "estargz"
+ * @param level  0: the default (gzip and estargz 2, zstd 3); else gzip and estargz 1 to 9, zstd 1 to 19
  * @since 0.1
  */
 PARB_API void parb_options_set_compression(parb_options *options, const char *name, int32_t level);
 
 /**
- * Whose media types a new image carries: read by parb_image_builder_build where there is no base ("oci" without it)
- * and by parb_archive_image ("docker" where the archive has no manifest). Which form a new archive has: read by
- * parb_archive_write and parb_archive_write_fd ("docker" without it).
+ * Whose media types a new image or index carries. Read by the builders where there is no base ("oci" without it), by
+ * parb_archive_image ("docker" without it, where the archive has no manifest), and by what makes images and indexes
+ * of nothing, of parts or at random.
  *
- * @param format  "oci", "docker", or, of archives only, "legacy": that of docker save before 1.10
+ * @param oci_or_docker  "oci" or "docker"
  * @since 0.1
  */
-PARB_API void parb_options_set_format(parb_options *options, const char *format);
+PARB_API void parb_options_set_format(parb_options *options, const char *oci_or_docker);
+
+/**
+ * The form of a new archive. Read by parb_archive_write and parb_archive_write_fd ("docker" without it).
+ *
+ * @param format  "docker", "oci", or "legacy": that of docker save before 1.10
+ * @since 0.1
+ */
+PARB_API void parb_options_set_archive_format(parb_options *options, const char *format);
 
 /**
  * A repository of the same registry that may have the blobs already, so that they need not be sent. (Blobs of an
@@ -896,6 +974,35 @@ PARB_API void parb_options_set_mount_from(parb_options *options, const parb_ref 
  * @since 0.1
  */
 PARB_API void parb_options_set_foreign_layers(parb_options *options);
+
+/**
+ * Flush files and directories before the call is done, so that it survives a power cut. Read by parb_layout_create and
+ * by what changes a layout.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_options_set_durable(parb_options *options);
+
+/**
+ * Keep layers decompressed, too, so that they are decompressed once. Read by parb_cache_open.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_options_set_uncompressed(parb_options *options);
+
+/**
+ * Look only whether layers are there, and read none. Read by parb_image_examine, parb_index_examine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_options_set_fast(parb_options *options);
+
+/**
+ * Compare the files in layers that differ. Read by parb_image_compare, parb_index_compare, parb_layer_compare.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_options_set_files(parb_options *options);
 
 /* ---- 9. References and descriptors (18 functions) -------------------------------------------- */
 
@@ -1098,7 +1205,7 @@ PARB_API void parb_matcher_add_annotation(
  */
 PARB_API void parb_matcher_set_name(parb_matcher *matcher, const char *name);
 
-/* ---- 11. Images (13 functions) --------------------------------------------------------------- */
+/* ---- 11. Images (15 functions) --------------------------------------------------------------- */
 
 /**
  * Another handle for the same image; NULL for NULL.
@@ -1151,6 +1258,21 @@ PARB_API const uint8_t *parb_image_manifest(const parb_image *image, size_t *out
 PARB_API const parb_map *parb_image_annotations(const parb_image *image);
 
 /**
+ * What kind of artifact the image is: what its manifest says, else the media type of its config. Lives as long as
+ * the image.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_image_artifact_type(const parb_image *image);
+
+/**
+ * Bytes of manifest, config and layers together.
+ *
+ * @since 0.1
+ */
+PARB_API uint64_t parb_image_size(const parb_image *image);
+
+/**
  * How many layers the image has.
  *
  * @since 0.1
@@ -1188,7 +1310,7 @@ PARB_API PARB_CHECK parb_error *parb_image_config_start(
     const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
- * Reads every blob of the image to its end and checks sizes, digests and diff ids. Blocks while it reads.
+ * Reads every blob of the image to its end and checks all that parb_image_examine does. Blocks while it reads.
  *
  * Errors: PARB_DIGEST_MISMATCH, PARB_MALFORMED with the blob's digest as subject; those of the network.
  *
@@ -1325,7 +1447,7 @@ PARB_API const char *parb_config_stop_signal(const parb_config *config);
  */
 PARB_API const parb_strings *parb_config_diff_ids(const parb_config *config);
 
-/* ---- 13. Indexes (11 functions) -------------------------------------------------------------- */
+/* ---- 13. Indexes (15 functions) -------------------------------------------------------------- */
 
 /**
  * Another handle for the same index; NULL for NULL.
@@ -1378,6 +1500,46 @@ PARB_API size_t parb_index_count(const parb_index *index);
 PARB_API const parb_descriptor *parb_index_at(const parb_index *index, size_t i);
 
 /**
+ * The platforms that its entries name, each once. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_platforms(const parb_index *index, parb_strings **out);
+
+/**
+ * The digests of the entries that are meant, in their order. Nested indexes are not looked into. Never blocks.
+ *
+ * Errors: the first mistake in the matcher.
+ *
+ * @param matcher  NULL: all entries
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_find(
+    const parb_index *index, const parb_matcher *matcher, parb_strings **out);
+
+/**
+ * Bytes of the index and of everything below it, each manifest and blob counted once. Blocks while it reads the
+ * manifests, the first time, and answers from memory afterwards.
+ *
+ * Errors: those of reading them; PARB_LIMIT_EXCEEDED: it nests too deep, or names too much.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_size(
+    const parb_index *index, const parb_options *options, const parb_ctx *ctx, uint64_t *out_size);
+
+/**
+ * parb_index_size that returns at once. After parb_op_finish the call itself answers from memory.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_size_start(
+    const parb_index *index, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
  * The image with this digest, or the best one for this platform. Blocks on the network.
  *
  * Errors: PARB_NOT_FOUND: the index names none; PARB_INVALID_ARGUMENT: the digest is an index's.
@@ -1419,7 +1581,7 @@ PARB_API PARB_CHECK parb_error *parb_index_child_start(
     const parb_index *index, const char *digest, const parb_options *options, const parb_ctx *ctx,
     parb_op **out);
 
-/* ---- 14. Layers (38 functions) --------------------------------------------------------------- */
+/* ---- 14. Layers (40 functions) --------------------------------------------------------------- */
 
 /**
  * A repository as a sink: new layers are uploaded while they are compressed, and a push of an image that has them
@@ -1625,6 +1787,26 @@ PARB_API PARB_CHECK parb_error *parb_layer_diff_id_start(
     const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
+ * Bytes of the layer's uncompressed tar: as its maker knew, else by reading the layer. Blocks on the network the first
+ * time, and answers from memory afterwards.
+ *
+ * Errors: as for parb_layer_open_uncompressed.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_uncompressed_size(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, uint64_t *out_size);
+
+/**
+ * parb_layer_uncompressed_size that returns at once. After parb_op_finish the call itself answers from memory.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_uncompressed_size_start(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
  * Opens the layer's bytes as they are stored. Blocks on the network until they begin to come.
  *
  * Errors: PARB_NOT_FOUND and others of the network; PARB_INVALID_STATE: its client was closed.
@@ -1778,7 +1960,65 @@ PARB_API PARB_CHECK parb_source *parb_source_new(
  */
 PARB_API void parb_source_free(parb_source *source);
 
-/* ---- 15. Image builders (21 functions) ------------------------------------------------------- */
+/* ---- 15. Single files of layers, by the layer's table of contents where there is one (5 functions)  */
+
+/**
+ * Whether the layer's descriptor tells of a table of contents, as those of eStargz and zstd:chunked layers do: then
+ * single files are read without the rest. Never blocks.
+ *
+ * @since 0.1
+ */
+PARB_API bool parb_layer_has_toc(const parb_layer *layer);
+
+/**
+ * The layer's table of contents as a JSON list in the tar's order: objects with "path", "type" ("dir", "reg",
+ * "symlink", "hardlink", "char", "block", "fifo"), "size", "mode", "uid", "gid", and where there is something to say
+ * "user", "group", "mtime", "link", "devMajor", "devMinor", "xattrs" (values in base64), "digest". Blocks on the
+ * network the first time.
+ *
+ * Errors: PARB_NOT_FOUND: the descriptor tells of none; PARB_DIGEST_MISMATCH, PARB_MALFORMED: it is not what the
+ * descriptor promises; PARB_LIMIT_EXCEEDED: larger than 50 MiB; PARB_UNSUPPORTED: of another version.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_toc_json(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_buf **out);
+
+/**
+ * parb_layer_toc_json that returns at once; the JSON comes from parb_op_take_buf.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_toc_json_start(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Opens one file of the layer. With a table of contents only what is needed is fetched, and each part is verified;
+ * without one the layer is read once and verified, before this returns. Hard links are followed. Of several entries
+ * of the same name the last one counts; other layers play no part. Blocks on the network.
+ *
+ * Errors: PARB_NOT_FOUND: no such file; PARB_INVALID_ARGUMENT: it is no file; PARB_UNSUPPORTED: a sparse file, and
+ * no table of contents; those of parb_layer_toc_json and parb_layer_open.
+ *
+ * @param path     as in the tar; a leading "/" or "./" plays no part
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_open_file(
+    const parb_layer *layer, const char *path, const parb_options *options, const parb_ctx *ctx,
+    parb_reader **out);
+
+/**
+ * parb_layer_open_file that returns at once; the reader comes from parb_op_take_reader.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_open_file_start(
+    const parb_layer *layer, const char *path, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/* ---- 16. Image builders (41 functions) ------------------------------------------------------- */
 
 /**
  * A builder without changes. NULL where `base` is neither NULL nor an image.
@@ -1796,7 +2036,31 @@ PARB_API PARB_CHECK parb_image_builder *parb_image_builder_new(const parb_image 
 PARB_API void parb_image_builder_add_layer(parb_image_builder *builder, const parb_layer *layer);
 
 /**
- * What the history says of the layer added last. Each text may be NULL: nothing is said.
+ * Adds a line of history for a step that made no layer.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_add_empty_layer(parb_image_builder *builder);
+
+/**
+ * Takes a layer away, counted from the base, as the layers are by now. Its line of history and its diff id go with
+ * it. There must be such a layer.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_remove_layer(parb_image_builder *builder, size_t i);
+
+/**
+ * Puts another layer in the place of one; its line of history stays unless parb_image_builder_set_history follows.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_replace_layer(
+    parb_image_builder *builder, size_t i, const parb_layer *layer);
+
+/**
+ * What the history says of the layer (or step without one) added or replaced last. Each text may be NULL: nothing is
+ * said.
  *
  * @param rfc3339  when; NULL: time zero
  * @since 0.1
@@ -1806,6 +2070,46 @@ PARB_API void parb_image_builder_set_history(
     const char *rfc3339);
 
 /**
+ * The media type of the layer added or replaced last, in place of the one that its content and the image's family
+ * give.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_layer_media_type(
+    parb_image_builder *builder, const char *media_type);
+
+/**
+ * Sets an annotation of the descriptor of the layer added or replaced last.
+ *
+ * @param value  NULL: the annotation is removed
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_layer_annotation(
+    parb_image_builder *builder, const char *key, const char *value);
+
+/**
+ * Where else the layer added or replaced last can be had. A layer that can be had elsewhere is pushed only with
+ * parb_options_set_foreign_layers.
+ *
+ * @param urls  NULL: nowhere
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_layer_urls(
+    parb_image_builder *builder, const parb_strings *urls);
+
+/**
+ * Sets an annotation of the descriptor of any layer, counted from the base.
+ *
+ * @param value  NULL: the annotation is removed
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_annotate_layer(
+    parb_image_builder *builder, size_t i, const char *key, const char *value);
+
+/**
  * Sets an environment variable: where it stands, or at the end.
  *
  * @param value  NULL: the variable is removed
@@ -1813,6 +2117,13 @@ PARB_API void parb_image_builder_set_history(
  */
 PARB_API void parb_image_builder_set_env(
     parb_image_builder *builder, const char *name, const char *value);
+
+/**
+ * Takes the whole environment away.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_clear_env(parb_image_builder *builder);
 
 /**
  * Sets the entry point; the command stays as it is.
@@ -1857,12 +2168,36 @@ PARB_API void parb_image_builder_set_label(
     parb_image_builder *builder, const char *key, const char *value);
 
 /**
+ * Takes all labels away.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_clear_labels(parb_image_builder *builder);
+
+/**
  * Sets an annotation of the manifest.
  *
  * @param value  NULL: the annotation is removed
  * @since 0.1
  */
 PARB_API void parb_image_builder_set_annotation(
+    parb_image_builder *builder, const char *key, const char *value);
+
+/**
+ * Takes all annotations of the manifest away.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_clear_annotations(parb_image_builder *builder);
+
+/**
+ * Sets an annotation of the config's descriptor.
+ *
+ * @param value  NULL: the annotation is removed
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_config_annotation(
     parb_image_builder *builder, const char *key, const char *value);
 
 /**
@@ -1888,6 +2223,40 @@ PARB_API void parb_image_builder_add_volume(parb_image_builder *builder, const c
  * @since 0.1
  */
 PARB_API void parb_image_builder_set_stop_signal(parb_image_builder *builder, const char *signal);
+
+/**
+ * Sets how to see whether a container is well. Members of the old one that this library does not know stay.
+ *
+ * @param test            "NONE"; "CMD" and arguments; or "CMD-SHELL" and a command. NULL: no such thing any more
+ * @param interval_ns     nanoseconds between two checks; 0 here and below: unsaid
+ * @param timeout_ns      nanoseconds for one check
+ * @param start_period_ns nanoseconds before failures count
+ * @param retries         how many failures make it unwell
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_healthcheck(
+    parb_image_builder *builder, const parb_strings *test, int64_t interval_ns, int64_t timeout_ns,
+    int64_t start_period_ns, int64_t retries);
+
+/**
+ * Sets the shell of build steps.
+ *
+ * @param argv  NULL: it is removed
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_shell(parb_image_builder *builder, const parb_strings *argv);
+
+/**
+ * Sets the build steps for images on top of this one.
+ *
+ * @param steps  NULL: it is removed
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_on_build(
+    parb_image_builder *builder, const parb_strings *steps);
 
 /**
  * Sets what the image runs on.
@@ -1920,6 +2289,49 @@ PARB_API void parb_image_builder_set_author(parb_image_builder *builder, const c
 PARB_API void parb_image_builder_set_config(parb_image_builder *builder, const parb_config *config);
 
 /**
+ * Replaces the config by any bytes of any type, as artifacts have it. Of an image config's type, they must be one.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_raw_config(
+    parb_image_builder *builder, const uint8_t *data, size_t len, const char *media_type);
+
+/**
+ * Says what the config is; its bytes stay.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_config_media_type(
+    parb_image_builder *builder, const char *media_type);
+
+/**
+ * Says what the manifest is, and nothing else; it must be the type of an image manifest.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_media_type(
+    parb_image_builder *builder, const char *media_type);
+
+/**
+ * Has manifest, config and every layer carry Docker's media types, or OCI's; parb_image_convert says what has none.
+ *
+ * @param oci_or_docker  "oci" or "docker"
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_format(parb_image_builder *builder, const char *oci_or_docker);
+
+/**
+ * Says what kind of artifact it is.
+ *
+ * @param artifact_type  NULL or "": it is removed
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_set_artifact_type(
+    parb_image_builder *builder, const char *artifact_type);
+
+/**
  * Sets the manifest that the new one refers to (its subject). Without it the base's subject stays.
  *
  * @since 0.1
@@ -1928,10 +2340,18 @@ PARB_API void parb_image_builder_set_subject(
     parb_image_builder *builder, const parb_descriptor *subject);
 
 /**
+ * Refers to nothing any more.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_image_builder_clear_subject(parb_image_builder *builder);
+
+/**
  * Makes the image; the builder can go on and build again. Without changes it is the base itself. Moves no layer;
  * blocks on the network where the base's config is not known yet.
  *
- * Errors: the first mistake of the setters; those of parb_image_config; PARB_INVALID_STATE: two threads at once.
+ * Errors: the first mistake of the setters; those of parb_image_config; PARB_INVALID_ARGUMENT: the changes don't fit
+ * each other; PARB_UNSUPPORTED: the format has no word for something; PARB_INVALID_STATE: two threads at once.
  *
  * @param options  format, where there is no base
  * @since 0.1
@@ -1956,312 +2376,1096 @@ PARB_API PARB_CHECK parb_error *parb_image_builder_build_start(
  */
 PARB_API void parb_image_builder_free(parb_image_builder *builder);
 
-/* ---- 16. Credentials (7 functions) ----------------------------------------------------------- */
+/* ---- 17. Index builders (19 functions) ------------------------------------------------------- */
 
 /**
- * What docker login or podman login left behind, read here and now: $DOCKER_CONFIG or ~/.docker, $REGISTRY_AUTH_FILE,
- * podman's own places; none of them there: nobody is known. A file that can't be read is reported by the first call
- * that needs it. This is what a client has that was told nothing else.
+ * A builder without changes. NULL where `base` is neither NULL nor an index.
+ *
+ * @param base  what is changed; NULL: an index from scratch
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_index_builder *parb_index_builder_new(const parb_index *base);
+
+/**
+ * Adds an image. Its entry says what its config says it runs on, what annotations its manifest has, and as artifact
+ * type the manifest's, or else the config's media type.
  *
  * @since 0.1
  */
-PARB_API PARB_CHECK parb_keychain *parb_keychain_default(void);
+PARB_API void parb_index_builder_add_image(parb_index_builder *builder, const parb_image *image);
 
 /**
- * No credentials for anybody.
+ * Adds an index as one entry, with its annotations and artifact type.
  *
  * @since 0.1
  */
-PARB_API PARB_CHECK parb_keychain *parb_keychain_anonymous(void);
+PARB_API void parb_index_builder_add_index(parb_index_builder *builder, const parb_index *index);
 
 /**
- * User and password for one registry. NULL where an argument is NULL or not UTF-8.
- *
- * @param registry  host, or host:port
- * @since 0.1
- */
-PARB_API PARB_CHECK parb_keychain *parb_keychain_basic(
-    const char *registry, const char *user, const char *password);
-
-/**
- * A token for one registry, sent as it is. NULL where an argument is NULL or not UTF-8.
- *
- * @param registry  host, or host:port
- * @since 0.1
- */
-PARB_API PARB_CHECK parb_keychain *parb_keychain_bearer(const char *registry, const char *token);
-
-/**
- * Several keychains: the first that knows something is believed. NULL where one of them is no keychain.
- *
- * @param list  NULL with a `count` of 0: as parb_keychain_anonymous
- * @since 0.1
- */
-PARB_API PARB_CHECK parb_keychain *parb_keychain_chain(
-    const parb_keychain *const *list, size_t count);
-
-/**
- * Another handle for the same keychain; NULL for NULL.
+ * Adds every entry of an index, each as it stands there.
  *
  * @since 0.1
  */
-PARB_API PARB_CHECK parb_keychain *parb_keychain_clone(const parb_keychain *keychain);
+PARB_API void parb_index_builder_add_children(parb_index_builder *builder, const parb_index *index);
 
 /**
- * Frees a keychain. NULL is fine.
+ * What the entry added last runs on, whatever its config says.
+ *
+ * @param platform  os/architecture[/variant][:os.version]; NULL: nothing is said
  *
  * @since 0.1
  */
-PARB_API void parb_keychain_free(parb_keychain *keychain);
-
-/* ---- 17. The client (13 functions) ----------------------------------------------------------- */
+PARB_API void parb_index_builder_set_entry_platform(
+    parb_index_builder *builder, const char *platform);
 
 /**
- * Options with nothing set.
+ * Sets an annotation of the entry added last.
+ *
+ * @param value  NULL: the annotation is removed
  *
  * @since 0.1
  */
-PARB_API PARB_CHECK parb_client_options *parb_client_options_new(void);
+PARB_API void parb_index_builder_set_entry_annotation(
+    parb_index_builder *builder, const char *key, const char *value);
 
 /**
- * Frees options. NULL is fine.
+ * Where else the entry added last can be had.
+ *
+ * @param urls  NULL: nowhere
  *
  * @since 0.1
  */
-PARB_API void parb_client_options_free(parb_client_options *options);
+PARB_API void parb_index_builder_set_entry_urls(
+    parb_index_builder *builder, const parb_strings *urls);
 
 /**
- * Where credentials come from; without it, parb_keychain_default.
+ * What kind of artifact the entry added last is the manifest of.
+ *
+ * @param artifact_type  NULL or "": nothing is said
  *
  * @since 0.1
  */
-PARB_API void parb_client_options_set_keychain(
-    parb_client_options *options, const parb_keychain *keychain);
+PARB_API void parb_index_builder_set_entry_artifact_type(
+    parb_index_builder *builder, const char *artifact_type);
 
 /**
- * What stands first in the User-Agent header; "parbuckle/VERSION" follows it.
+ * Takes away the entries that are meant.
+ *
+ * @param matcher  NULL: all of them
  *
  * @since 0.1
  */
-PARB_API void parb_client_options_set_user_agent(parb_client_options *options, const char *text);
+PARB_API void parb_index_builder_remove(parb_index_builder *builder, const parb_matcher *matcher);
 
 /**
- * Trusts the certificates of a PEM file besides the system's. The file is read by parb_client_new.
+ * Takes away all but the entries that are meant.
+ *
+ * @param matcher  NULL: all of them
  *
  * @since 0.1
  */
-PARB_API void parb_client_options_add_ca_file(parb_client_options *options, const char *path);
+PARB_API void parb_index_builder_keep(parb_index_builder *builder, const parb_matcher *matcher);
 
 /**
- * Trusts certificates given as PEM text besides the system's.
+ * Sets an annotation of the entries that are meant.
+ *
+ * @param matcher  NULL: all of them
+ * @param value    NULL: the annotation is removed
  *
  * @since 0.1
  */
-PARB_API void parb_client_options_add_ca_pem(parb_client_options *options, const char *pem);
+PARB_API void parb_index_builder_annotate(
+    parb_index_builder *builder, const parb_matcher *matcher, const char *key, const char *value);
 
 /**
- * Speaks to one registry without TLS. Loopback names (localhost, 127.0.0.0/8, ::1) need no listing. A private address
- * that is listed is still asked by TLS first.
- *
- * @param registry  host, or host:port, as references write it
- * @since 0.1
- */
-PARB_API void parb_client_options_add_plain_http(
-    parb_client_options *options, const char *registry);
-
-/**
- * How long to wait, in milliseconds, for a connection (10,000 without this call), for an answer's first byte (30,000)
- * and for the next byte of a body (30,000).
+ * Puts the entries of nested indexes in the place of these indexes, however deep.
  *
  * @since 0.1
  */
-PARB_API void parb_client_options_set_timeouts_ms(
-    parb_client_options *options, int64_t connect, int64_t first_byte, int64_t idle);
+PARB_API void parb_index_builder_flatten(parb_index_builder *builder);
 
 /**
- * How often a request is tried at most (5 without this call), and how many milliseconds lie between the first two
- * tries (250); the delay doubles from try to try. What a registry asks for (Retry-After, up to a minute) goes before.
+ * Sets an annotation of the index.
+ *
+ * @param value  NULL: the annotation is removed
  *
  * @since 0.1
  */
-PARB_API void parb_client_options_set_retry(
-    parb_client_options *options, uint32_t attempts, int64_t first_delay_ms);
+PARB_API void parb_index_builder_set_annotation(
+    parb_index_builder *builder, const char *key, const char *value);
 
 /**
- * A client. Reads the environment, and the files it and the options name, on the calling thread; opens no connection.
+ * Sets the manifest that the index refers to (its subject).
  *
- * Errors: the first mistake in the options; PARB_MALFORMED, PARB_IO, PARB_NOT_FOUND for certificates and credentials.
+ * @param subject  NULL: it refers to nothing
  *
- * @param options  NULL: the defaults
  * @since 0.1
  */
-PARB_API PARB_CHECK parb_error *parb_client_new(
-    const parb_client_options *options, parb_client **out);
+PARB_API void parb_index_builder_set_subject(
+    parb_index_builder *builder, const parb_descriptor *subject);
 
 /**
- * What the client has done so far, as a JSON object: bytes and threads of each stage, requests, retries. New members
- * may come. Never blocks.
+ * Says what kind of artifact the index is.
+ *
+ * @param artifact_type  NULL or "": nothing is said
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_set_artifact_type(
+    parb_index_builder *builder, const char *artifact_type);
+
+/**
+ * Makes it an OCI index or a Docker manifest list. Its entries stay as they are; parb_index_convert changes them, too.
+ *
+ * @param oci_or_docker  "oci" or "docker"
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_set_format(parb_index_builder *builder, const char *oci_or_docker);
+
+/**
+ * Makes the index; the builder can go on and build again. Without changes it is the base itself. Moves no image;
+ * blocks on the network for the configs of added images, and for nested indexes where they are flattened.
+ *
+ * Errors: the first mistake of the setters; those of parb_image_config and parb_index_child; PARB_INVALID_STATE: two
+ * threads at once.
+ *
+ * @param options  format, where there is no base
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_builder_build(
+    const parb_index_builder *builder, const parb_options *options, const parb_ctx *ctx,
+    parb_index **out);
+
+/**
+ * parb_index_builder_build that returns at once; the index comes from parb_op_take_index.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_builder_build_start(
+    const parb_index_builder *builder, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * Frees a builder. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_index_builder_free(parb_index_builder *builder);
+
+/* ---- 18. Changes that make new layers, or take several images (20 functions) ----------------- */
+
+/**
+ * The image with every layer compressed as the options say, or plain layers as gzip where they don't, streaming: the
+ * diff ids, and with them the config, stay, and are verified on the way. Layers that are compressed so already are
+ * kept, unless a level is asked for; layers that their makers host themselves, and what is no layer, are left alone.
+ * Media types follow the content (in a Docker image zstd has the OCI's). Blocks while layers are read and written.
+ *
+ * Errors: PARB_DIGEST_MISMATCH; those of the network and the sink.
+ *
+ * @param options  compression, sink, jobs
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_recompress(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_image **out);
+
+/**
+ * parb_image_recompress that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_recompress_start(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The image with one time everywhere: in every entry of every layer, in the config and in its history. All else stays:
+ * extended attributes, sparse and long names, devices, the kind of compression, members of the config that are not
+ * known. Layers that their makers host themselves are left alone. The same input gives the same digest. Blocks while
+ * layers are read and written.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: no time, or one that no tar can hold; PARB_MALFORMED: a layer that is no tar; those
+ * of the network and the sink.
+ *
+ * @param rfc3339  the time; the zero time 0001-01-01T00:00:00Z is 1970 in the layers, as in the reference
+ * @param options  compression (by default each layer's own), sink, jobs
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_with_time(
+    const parb_image *image, const char *rfc3339, const parb_options *options, const parb_ctx *ctx,
+    parb_image **out);
+
+/**
+ * parb_image_with_time that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_with_time_start(
+    const parb_image *image, const char *rfc3339, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * parb_image_with_time with the zero time; the config's container, docker_version and Hostname are removed as well, so
+ * that builds that differ only in when and where they ran give one digest. Blocks as that does.
+ *
+ * Errors: those of parb_image_with_time.
+ *
+ * @param options  compression (by default each layer's own), sink, jobs
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_canonical(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_image **out);
+
+/**
+ * parb_image_canonical that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_canonical_start(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The image on another base: layers and history of the old base, which must be the image's lowest layers, give way to
+ * the new one's. The platform is the new base's; all else stays the image's, its media types included. The annotations
+ * org.opencontainers.image.base.digest and base.name follow, where they are there or `name` is given. Moves no layer;
+ * blocks on the network where a config is not known yet.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: the image is not on that base; PARB_MALFORMED: history and layers don't agree; those
+ * of parb_image_config.
+ *
+ * @param name     what the new base is called in the annotations; NULL: the name stays as it is
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_rebase(
+    const parb_image *image, const parb_image *old_base, const parb_image *new_base,
+    const char *name, const parb_options *options, const parb_ctx *ctx, parb_image **out);
+
+/**
+ * parb_image_rebase that returns at once; the image comes from parb_op_take_image. `name` may be NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_rebase_start(
+    const parb_image *image, const parb_image *old_base, const parb_image *new_base,
+    const char *name, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * parb_image_rebase for every image of an index, with the images of the bases for its platform. What is no image
+ * stays; attestations of images that changed are left out, as they no longer hold. Blocks on the network.
+ *
+ * Errors: those of parb_image_rebase; PARB_NOT_FOUND: a base has no image for a platform.
+ *
+ * @param name     what the new base is called in the annotations; NULL: the name stays as it is
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_rebase(
+    const parb_index *index, const parb_index *old_base, const parb_index *new_base,
+    const char *name, const parb_options *options, const parb_ctx *ctx, parb_index **out);
+
+/**
+ * parb_index_rebase that returns at once; the index comes from parb_op_take_index. `name` may be NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_rebase_start(
+    const parb_index *index, const parb_index *old_base, const parb_index *new_base,
+    const char *name, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The image in Docker's or OCI's media types: manifest, config and layers. No blob changes; an image that is of that
+ * kind already is given back. Blocks no longer than a moment.
+ *
+ * Errors: PARB_UNSUPPORTED: Docker has no type for zstd layers (recompress first) and for artifacts.
+ *
+ * @param oci_or_docker  "oci" or "docker"
+ * @param options        none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_convert(
+    const parb_image *image, const char *oci_or_docker, const parb_options *options,
+    const parb_ctx *ctx, parb_image **out);
+
+/**
+ * parb_image_convert that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_convert_start(
+    const parb_image *image, const char *oci_or_docker, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * parb_image_convert for an index, and for all images and indexes below it. Blocks on the network.
+ *
+ * Errors: those of parb_image_convert; those of reading the manifests.
+ *
+ * @param oci_or_docker  "oci" or "docker"
+ * @param options        none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_convert(
+    const parb_index *index, const char *oci_or_docker, const parb_options *options,
+    const parb_ctx *ctx, parb_index **out);
+
+/**
+ * parb_index_convert that returns at once; the index comes from parb_op_take_index.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_convert_start(
+    const parb_index *index, const char *oci_or_docker, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The layer in the form that Windows images want: everything below Files/, beside an empty Hives/, with the owner that
+ * Windows needs. Hard links point there, too. A layer that is in this form already is given back. Blocks while the
+ * layer is read and written.
+ *
+ * Errors: PARB_MALFORMED: no tar; PARB_INVALID_ARGUMENT: partly in this form; those of the network and the sink.
+ *
+ * @param options  sink, compression (by default the layer's own)
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_for_windows(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_layer **out);
+
+/**
+ * parb_layer_for_windows that returns at once; the layer comes from parb_op_take_layer.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_for_windows_start(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The image with another content of one file, which is a layer on top. Mode and owner of the file that was there stay;
+ * a new one is 0644 and root's. Blocks while the layers are searched for the old file and the new layer is written.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: the path is none, or names a directory; those of the network and the sink.
+ *
+ * @param path     from the root of the image's file system, with or without a leading slash
+ * @param options  sink, compression
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_edit_file(
+    const parb_image *image, const char *path, const uint8_t *data, size_t len,
+    const parb_options *options, const parb_ctx *ctx, parb_image **out);
+
+/**
+ * parb_image_edit_file that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_edit_file_start(
+    const parb_image *image, const char *path, const uint8_t *data, size_t len,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The image without a file, or without a directory and all that is in it, by a layer on top that hides it. Blocks
+ * while the new layer is written.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: the path is none; PARB_NOT_FOUND: there is nothing of this name; those of the network
+ * and the sink.
+ *
+ * @param path     from the root of the image's file system, with or without a leading slash
+ * @param options  sink, compression
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_remove_file(
+    const parb_image *image, const char *path, const parb_options *options, const parb_ctx *ctx,
+    parb_image **out);
+
+/**
+ * parb_image_remove_file that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_remove_file_start(
+    const parb_image *image, const char *path, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/* ---- 19. Parts (15 functions) ---------------------------------------------------------------- */
+
+/**
+ * No blobs yet.
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_blobs *parb_blobs_new(void);
+
+/**
+ * Frees blobs. NULL is fine. Values that were made of them keep what they need.
+ * @since 0.1
+ */
+PARB_API void parb_blobs_free(parb_blobs *blobs);
+
+/**
+ * Adds a config, a manifest or any other blob, which is copied and found by its digest.
+ * @since 0.1
+ */
+PARB_API void parb_blobs_add_bytes(parb_blobs *blobs, const uint8_t *data, size_t len);
+
+/**
+ * Adds a layer, wherever its bytes lie.
+ * @since 0.1
+ */
+PARB_API void parb_blobs_add_layer(parb_blobs *blobs, const parb_layer *layer);
+
+/**
+ * Adds an image: its manifest, its config and its layers.
+ * @since 0.1
+ */
+PARB_API void parb_blobs_add_image(parb_blobs *blobs, const parb_image *image);
+
+/**
+ * Adds an index, with all that is below it.
+ * @since 0.1
+ */
+PARB_API void parb_blobs_add_index(parb_blobs *blobs, const parb_index *index);
+
+/**
+ * Has every other blob opened by the host when it is read, at most 64 at once. What comes is verified as from anywhere.
+ *
+ * @param exists   asked where only that is of interest; NULL: blobs are opened to find out
+ * @param destroy  called once with `user` when neither the blobs nor a value made of them needs it any more
+ * @since 0.1
+ */
+PARB_API void parb_blobs_set_open(
+    parb_blobs *blobs, parb_open_cb open, parb_exists_cb exists, void *user,
+    parb_destroy_cb destroy);
+
+/**
+ * An image from its manifest; config and layers are among `blobs`, or opened when they are read. Non-distributable
+ * layers may be missing. Never blocks.
+ *
+ * Errors: the first mistake in `blobs`; PARB_MALFORMED, PARB_UNSUPPORTED: no image manifest; PARB_NOT_FOUND with the
+ * digest of a blob that is not among the parts.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_from_parts(
+    const uint8_t *manifest, size_t len, const parb_blobs *blobs, const parb_options *options,
+    parb_image **out);
+
+/**
+ * An index from its document; what it names is among `blobs`, or opened when it is read. Never blocks.
+ *
+ * Errors: the first mistake in `blobs`; PARB_MALFORMED, PARB_UNSUPPORTED: no index.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_from_parts(
+    const uint8_t *index, size_t len, const parb_blobs *blobs, const parb_options *options,
+    parb_index **out);
+
+/**
+ * A layer whose bytes are among `blobs`, or opened when they are read. Never blocks.
+ *
+ * Errors: the first mistake in `blobs`; PARB_NOT_FOUND: no part has it.
+ *
+ * @param diff_id            the digest of its uncompressed tar; NULL: found out by reading it, when it is asked for
+ * @param uncompressed_size  bytes of that tar; -1: found out by reading it, when it is asked for
+ * @param options            none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_from_parts(
+    const char *media_type, const char *digest, uint64_t size, const char *diff_id,
+    int64_t uncompressed_size, const parb_blobs *blobs, const parb_options *options,
+    parb_layer **out);
+
+/**
+ * A layer of these very bytes, which are copied, whatever they are. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_fixed(
+    const uint8_t *data, size_t len, const char *media_type, const parb_options *options,
+    parb_layer **out);
+
+/**
+ * An image of no layers. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ *
+ * @param options  format
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_empty(const parb_options *options, parb_image **out);
+
+/**
+ * An index of nothing. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ *
+ * @param options  format
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_empty(const parb_options *options, parb_index **out);
+
+/**
+ * An image from its config, which stays byte for byte, and its layers; the manifest is made for them. Blocks while it
+ * reads layers whose diff ids are not known.
+ *
+ * Errors: PARB_MALFORMED: no image config, or its diff ids are not those of the layers; as for parb_layer_diff_id.
+ *
+ * @param options  format
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_from_config(
+    const uint8_t *config, size_t len, const parb_layer *const *layers, size_t count,
+    const parb_options *options, const parb_ctx *ctx, parb_image **out);
+
+/**
+ * parb_image_from_config that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_from_config_start(
+    const uint8_t *config, size_t len, const parb_layer *const *layers, size_t count,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/* ---- 20. Random content (6 functions) -------------------------------------------------------- */
+
+/**
+ * A layer with one file of so many random bytes; not compressed unless the options say so. Blocks until it is in its
+ * sink.
+ *
+ * Errors: those of the sink.
+ *
+ * @param options  sink, compression
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_random(
+    uint64_t size, uint64_t seed, const parb_options *options, const parb_ctx *ctx,
+    parb_layer **out);
+
+/**
+ * parb_layer_random that returns at once; the layer comes from parb_op_take_layer.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_random_start(
+    uint64_t size, uint64_t seed, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * An image of so many random layers, for linux/amd64. Blocks until they are in their sink.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: more than 1000 layers; those of the sink.
+ *
+ * @param options  format, sink, compression
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_random(
+    uint32_t layers, uint64_t layer_size, uint64_t seed, const parb_options *options,
+    const parb_ctx *ctx, parb_image **out);
+
+/**
+ * parb_image_random that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_random_start(
+    uint32_t layers, uint64_t layer_size, uint64_t seed, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * An index of so many random images. Blocks until their layers are in their sink.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: more than 1000 images, or layers of one; those of the sink.
+ *
+ * @param options  format, sink, compression
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_random(
+    uint32_t images, uint32_t layers, uint64_t layer_size, uint64_t seed,
+    const parb_options *options, const parb_ctx *ctx, parb_index **out);
+
+/**
+ * parb_index_random that returns at once; the index comes from parb_op_take_index.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_random_start(
+    uint32_t images, uint32_t layers, uint64_t layer_size, uint64_t seed,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/* ---- 21. Examination (14 functions) ---------------------------------------------------------- */
+
+/**
+ * Everything that is wrong with an image: digests, sizes and diff ids of all blobs, however they are compressed; media
+ * types that say otherwise than the bytes; paths that come twice in one layer; what config, history and manifest say of
+ * each other. Layers that their makers host themselves are left out, and told of as events ("skip"). Blocks while it
+ * reads every blob; with the option fast only the config is read.
+ *
+ * Errors: PARB_CANCELLED, PARB_TIMED_OUT; all else is in the report.
+ *
+ * @param options  jobs, fast
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_examine(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_report **out);
+
+/**
+ * parb_image_examine that returns at once; the report comes from parb_op_take_report.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_examine_start(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * As parb_image_examine, of the index and everything below it, and whether its entries say what the images are. Blocks
+ * while it reads.
+ *
+ * Errors: as for parb_image_examine.
+ *
+ * @param options  jobs, fast
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_examine(
+    const parb_index *index, const parb_options *options, const parb_ctx *ctx, parb_report **out);
+
+/**
+ * parb_index_examine that returns at once; the report comes from parb_op_take_report.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_examine_start(
+    const parb_index *index, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * As parb_image_validate, of the index and everything below it. Blocks while it reads.
+ *
+ * Errors: the first thing that parb_index_examine would report.
+ *
+ * @param options  jobs
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_validate(
+    const parb_index *index, const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_index_validate that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_validate_start(
+    const parb_index *index, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Reads a layer to its end and checks digest, size, diff id, media type and tar. Blocks while it reads.
+ *
+ * Errors: the first thing that is wrong, with the layer's digest as subject.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_validate(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_layer_validate that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_validate_start(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Every difference between two images, in manifests, configs and layers: a report whose findings have the code
+ * PARB_DIGEST_MISMATCH and the field as subject. Blocks while it reads the configs.
+ *
+ * Errors: those of reading.
+ *
+ * @param options  files: layers that differ are compared file by file
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_compare(
+    const parb_image *image, const parb_image *other, const parb_options *options,
+    const parb_ctx *ctx, parb_report **out);
+
+/**
+ * parb_image_compare that returns at once; the report comes from parb_op_take_report.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_compare_start(
+    const parb_image *image, const parb_image *other, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Every difference between two indexes, and between the images below them of the same platform or place: a report
+ * whose findings have the code PARB_DIGEST_MISMATCH and the field as subject. Blocks while it reads the manifests
+ * and configs.
+ *
+ * Errors: those of reading.
+ *
+ * @param options  files: layers that differ are compared file by file
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_compare(
+    const parb_index *index, const parb_index *other, const parb_options *options,
+    const parb_ctx *ctx, parb_report **out);
+
+/**
+ * parb_index_compare that returns at once; the report comes from parb_op_take_report.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_compare_start(
+    const parb_index *index, const parb_index *other, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Every difference between two layers: a report whose findings have the code PARB_DIGEST_MISMATCH and the field as
+ * subject. Blocks while it reads layers whose diff ids are not known.
+ *
+ * Errors: those of reading.
+ *
+ * @param options  files: layers that differ are compared file by file
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_compare(
+    const parb_layer *layer, const parb_layer *other, const parb_options *options,
+    const parb_ctx *ctx, parb_report **out);
+
+/**
+ * parb_layer_compare that returns at once; the report comes from parb_op_take_report.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_compare_start(
+    const parb_layer *layer, const parb_layer *other, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/* ---- 22. OCI image layouts in directories (30 functions) ------------------------------------- */
+
+/**
+ * Opens a layout that is there. Blocks on the disk.
+ *
+ * Errors: PARB_NOT_FOUND: there is none; PARB_MALFORMED, PARB_UNSUPPORTED: oci-layout or index.json is not what it has
+ * to be.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_open(
+    const char *path, const parb_options *options, const parb_ctx *ctx, parb_layout **out);
+
+/**
+ * parb_layout_open that returns at once; the layout comes from parb_op_take_layout.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_open_start(
+    const char *path, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Opens a layout, or makes one without entries where there is none, with the directories above it. Blocks on the disk.
+ *
+ * Errors: as for parb_layout_open, where something else is there; PARB_IO.
+ *
+ * @param options  durable
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_create(
+    const char *path, const parb_options *options, const parb_ctx *ctx, parb_layout **out);
+
+/**
+ * parb_layout_create that returns at once; the layout comes from parb_op_take_layout.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_create_start(
+    const char *path, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Another handle for the same layout; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_layout *parb_layout_clone(const parb_layout *layout);
+
+/**
+ * Frees a layout. NULL is fine. The directory stays.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_layout_free(parb_layout *layout);
+
+/**
+ * The directory, as it was given. Lives as long as the layout.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_layout_path(const parb_layout *layout);
+
+/**
+ * index.json as it is now: its entries, and the images and indexes they name. Blocks on the disk.
+ *
+ * Errors: PARB_MALFORMED, PARB_LIMIT_EXCEEDED (over 8 MiB), PARB_IO.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_index(
+    const parb_layout *layout, const parb_options *options, const parb_ctx *ctx, parb_index **out);
+
+/**
+ * parb_layout_index that returns at once; the index comes from parb_op_take_index.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_index_start(
+    const parb_layout *layout, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * An image of the layout. Where an index is meant, it is the index's image for the options' platform. Blocks on the
+ * disk.
+ *
+ * Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: several are meant, and the message lists them; PARB_DIGEST_MISMATCH,
+ * PARB_MALFORMED: it is damaged.
+ *
+ * @param which  a name (annotation org.opencontainers.image.ref.name or io.containerd.image.name), a digest or a
+ *               platform; NULL: the only image there is
+ * @param options  platform (linux/amd64 by default)
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_image(
+    const parb_layout *layout, const char *which, const parb_options *options, const parb_ctx *ctx,
+    parb_image **out);
+
+/**
+ * parb_layout_image that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_image_start(
+    const parb_layout *layout, const char *which, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * A nested index of the layout. Blocks on the disk.
+ *
+ * Errors: as for parb_layout_image; PARB_INVALID_ARGUMENT: it is an image.
+ *
+ * @param which  a name or a digest; NULL: the only index there is
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_child(
+    const parb_layout *layout, const char *which, const parb_options *options, const parb_ctx *ctx,
+    parb_index **out);
+
+/**
+ * parb_layout_child that returns at once; the index comes from parb_op_take_index.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_child_start(
+    const parb_layout *layout, const char *which, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * Puts an image into the layout: the blobs it lacks, then an entry at the end of index.json, unless one of the same
+ * digest and name is there. The entry is the image's own descriptor with this name or none, and with the platform of
+ * its config. Several entries may have one name. A blob that is there with the right size is not written again. Blocks
+ * while blobs are moved.
+ *
+ * Errors: PARB_DIGEST_MISMATCH: a source gives other bytes than promised; those of the source; PARB_IO.
+ *
+ * @param name  of the entry; NULL: it has none
+ * @param options  jobs, foreign_layers, durable
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_add_image(
+    const parb_layout *layout, const parb_image *image, const char *name,
+    const parb_options *options, const parb_ctx *ctx, parb_descriptor **out);
+
+/**
+ * parb_layout_add_image that returns at once; the entry comes from parb_op_take_descriptor.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_add_image_start(
+    const parb_layout *layout, const parb_image *image, const char *name,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Puts an index and everything below it into the layout; otherwise as parb_layout_add_image. Blocks while blobs are
+ * moved.
+ *
+ * Errors: as for parb_layout_add_image; PARB_LIMIT_EXCEEDED: it nests too deep.
+ *
+ * @param name  of the entry; NULL: it has none
+ * @param options  jobs, foreign_layers, durable
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_add_index(
+    const parb_layout *layout, const parb_index *index, const char *name,
+    const parb_options *options, const parb_ctx *ctx, parb_descriptor **out);
+
+/**
+ * parb_layout_add_index that returns at once; the entry comes from parb_op_take_descriptor.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_add_index_start(
+    const parb_layout *layout, const parb_index *index, const char *name,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * parb_layout_add_image in the place of the entries with this name or, without a name, with this digest: they go, and
+ * their blobs stay until parb_layout_gc. Blocks while blobs are moved.
+ *
+ * Errors: as for parb_layout_add_image.
+ *
+ * @param name  of the entry; NULL: it has none
+ * @param options  jobs, foreign_layers, durable
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_replace_image(
+    const parb_layout *layout, const parb_image *image, const char *name,
+    const parb_options *options, const parb_ctx *ctx, parb_descriptor **out);
+
+/**
+ * parb_layout_replace_image that returns at once; the entry comes from parb_op_take_descriptor.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_replace_image_start(
+    const parb_layout *layout, const parb_image *image, const char *name,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * parb_layout_add_index in the place of the entries with this name or, without a name, with this digest: they go, and
+ * their blobs stay until parb_layout_gc. Blocks while blobs are moved.
+ *
+ * Errors: as for parb_layout_add_index.
+ *
+ * @param name  of the entry; NULL: it has none
+ * @param options  jobs, foreign_layers, durable
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_replace_index(
+    const parb_layout *layout, const parb_index *index, const char *name,
+    const parb_options *options, const parb_ctx *ctx, parb_descriptor **out);
+
+/**
+ * parb_layout_replace_index that returns at once; the entry comes from parb_op_take_descriptor.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_replace_index_start(
+    const parb_layout *layout, const parb_index *index, const char *name,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Takes entries out of index.json, and gives their digests. Their blobs stay until parb_layout_gc. Blocks on the disk.
+ *
+ * Errors: PARB_MALFORMED, PARB_IO.
+ *
+ * @param matcher  NULL: every entry
+ * @param options  durable
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_remove(
+    const parb_layout *layout, const parb_matcher *matcher, const parb_options *options,
+    const parb_ctx *ctx, parb_strings **out);
+
+/**
+ * parb_layout_remove that returns at once; the digests come from parb_op_take_strings.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_remove_start(
+    const parb_layout *layout, const parb_matcher *matcher, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Sets an annotation of entries of index.json. Blocks on the disk.
+ *
+ * Errors: PARB_NOT_FOUND: no entry is meant; PARB_INVALID_ARGUMENT: an empty key; PARB_MALFORMED, PARB_IO.
+ *
+ * @param matcher  NULL: every entry
+ * @param value  NULL: the annotation is removed
+ * @param options  durable
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_annotate(
+    const parb_layout *layout, const parb_matcher *matcher, const char *key, const char *value,
+    const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_layout_annotate that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_annotate_start(
+    const parb_layout *layout, const parb_matcher *matcher, const char *key, const char *value,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Removes the blobs that nothing in index.json leads to, and what killed writers left; gives the digests and paths of
+ * what was removed. Entries lead to everything below them, artifacts included, and to their subjects; what refers to a
+ * kept manifest stays if it is an entry itself. Blocks until nobody puts blobs any more. Layers that were just written
+ * into parb_sink_layout stay while they live. Programs other than this library don't know its locks: not while they
+ * write.
+ *
+ * Errors: PARB_MALFORMED, PARB_DIGEST_MISMATCH: a manifest can't be read, so nothing is removed; PARB_IO.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_gc(
+    const parb_layout *layout, const parb_options *options, const parb_ctx *ctx,
+    parb_strings **out);
+
+/**
+ * parb_layout_gc that returns at once; the list comes from parb_op_take_strings.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_gc_start(
+    const parb_layout *layout, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Reads every file of the layout and reports what is wrong: blobs that are missing, of another size or other content,
+ * manifests that can't be read, files that don't belong there, entries that are there twice, what killed writers left.
+ * Garbage is no damage. Findings have a digest or a path as subject. Blocks while it reads.
+ *
+ * Errors: PARB_NOT_FOUND: there is no directory; PARB_IO.
+ *
+ * @param options  jobs
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_fsck(
+    const parb_layout *layout, const parb_options *options, const parb_ctx *ctx, parb_report **out);
+
+/**
+ * parb_layout_fsck that returns at once; the report comes from parb_op_take_report.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layout_fsck_start(
+    const parb_layout *layout, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * A layout as a sink: new layers are written straight into it while they are compressed, and adding an image that has
+ * them finds them there. They are garbage until then, but not collected while the layer lives. Never blocks.
  *
  * Errors: PARB_INVALID_ARGUMENT.
  *
  * @since 0.1
  */
-PARB_API PARB_CHECK parb_error *parb_client_stats(const parb_client *client, parb_buf **out);
+PARB_API PARB_CHECK parb_error *parb_sink_layout(const parb_layout *layout, parb_sink **out);
 
-/**
- * Ends everything that runs on the client, and blocks until it is gone or `ctx` ends. Afterwards the client and the
- * values made through it answer PARB_INVALID_STATE to what needs the network, and keep their facts.
- *
- * Errors: PARB_TIMED_OUT, PARB_CANCELLED: `ctx` ended first; everything is ending, and calling again waits on.
- * PARB_INVALID_STATE: on a thread of the library. PARB_FORKED.
- *
- * @since 0.1
- */
-PARB_API PARB_CHECK parb_error *parb_client_close(const parb_client *client, const parb_ctx *ctx);
-
-/**
- * Frees the handle. NULL is fine; never waits. Calls that run and values made through the client go on.
- *
- * @since 0.1
- */
-PARB_API void parb_client_free(parb_client *client);
-
-/* ---- 18. Registries (12 functions) ----------------------------------------------------------- */
-
-/**
- * What a reference names: media type, digest, size; with the option platform, the image for it in an index. Blocks on
- * the network.
- *
- * Errors: PARB_NOT_FOUND, PARB_UNAUTHENTICATED, PARB_DENIED, PARB_UNAVAILABLE; PARB_DIGEST_MISMATCH: the answer is not
- * what the reference's digest names.
- *
- * @param options  platform
- * @since 0.1
- */
-PARB_API PARB_CHECK parb_error *parb_resolve(
-    const parb_client *client, const parb_ref *reference, const parb_options *options,
-    const parb_ctx *ctx, parb_descriptor **out);
-
-/**
- * parb_resolve that returns at once; the descriptor comes from parb_op_take_descriptor.
- *
- * @since 0.1
- */
-PARB_API PARB_CHECK parb_error *parb_resolve_start(
-    const parb_client *client, const parb_ref *reference, const parb_options *options,
-    const parb_ctx *ctx, parb_op **out);
-
-/**
- * The image that a reference names; of an index, the one for the option platform (linux/amd64 without it). Its
- * manifest is fetched and verified now, its config and layers when they are asked for. Blocks on the network.
- *
- * Errors: as for parb_resolve; PARB_NOT_FOUND also where the index has no such platform; PARB_MALFORMED,
- * PARB_UNSUPPORTED (schema 1) for what is no image.
- *
- * @param options  platform
- * @since 0.1
- */
-PARB_API PARB_CHECK parb_error *parb_pull(
-    const parb_client *client, const parb_ref *reference, const parb_options *options,
-    const parb_ctx *ctx, parb_image **out);
-
-/**
- * parb_pull that returns at once; the image comes from parb_op_take_image.
- *
- * @since 0.1
- */
-PARB_API PARB_CHECK parb_error *parb_pull_start(
-    const parb_client *client, const parb_ref *reference, const parb_options *options,
-    const parb_ctx *ctx, parb_op **out);
-
-/**
- * The index that a reference names. Blocks on the network.
- *
- * Errors: as for parb_resolve; PARB_INVALID_ARGUMENT: it names an image.
- *
- * @param options  none are read
- * @since 0.1
- */
-PARB_API PARB_CHECK parb_error *parb_pull_index(
-    const parb_client *client, const parb_ref *reference, const parb_options *options,
-    const parb_ctx *ctx, parb_index **out);
-
-/**
- * parb_pull_index that returns at once; the index comes from parb_op_take_index.
- *
- * @since 0.1
- */
-PARB_API PARB_CHECK parb_error *parb_pull_index_start(
-    const parb_client *client, const parb_ref *reference, const parb_options *options,
-    const parb_ctx *ctx, parb_op **out);
-
-/**
- * Puts an image where the reference says: first the blobs that the repository lacks, each once, then the manifest;
- * the tag moves last. Blocks on the network.
- *
- * Errors: PARB_UNAUTHENTICATED, PARB_DENIED; PARB_DIGEST_MISMATCH: the reference has a digest that is not the
- * image's, or a blob's source gives other bytes than it promised; PARB_UNAVAILABLE.
- *
- * @param options  jobs, mount_from, foreign_layers
- * @since 0.1
- */
-PARB_API PARB_CHECK parb_error *parb_push(
-    const parb_client *client, const parb_ref *reference, const parb_image *image,
-    const parb_options *options, const parb_ctx *ctx);
-
-/**
- * parb_push that returns at once; the outcome comes from parb_op_finish.
- *
- * @since 0.1
- */
-PARB_API PARB_CHECK parb_error *parb_push_start(
-    const parb_client *client, const parb_ref *reference, const parb_image *image,
-    const parb_options *options, const parb_ctx *ctx, parb_op **out);
-
-/**
- * Puts an index, and everything below it, where the reference says. Blocks on the network.
- *
- * Errors: as for parb_push; PARB_LIMIT_EXCEEDED: it nests too deep, or names too much.
- *
- * @param options  jobs, mount_from, foreign_layers
- * @since 0.1
- */
-PARB_API PARB_CHECK parb_error *parb_push_index(
-    const parb_client *client, const parb_ref *reference, const parb_index *index,
-    const parb_options *options, const parb_ctx *ctx);
-
-/**
- * parb_push_index that returns at once; the outcome comes from parb_op_finish.
- *
- * @since 0.1
- */
-PARB_API PARB_CHECK parb_error *parb_push_index_start(
-    const parb_client *client, const parb_ref *reference, const parb_index *index,
-    const parb_options *options, const parb_ctx *ctx, parb_op **out);
-
-/**
- * Makes sure that a layer's blob is in a repository. Blocks on the network.
- *
- * Errors: as for parb_push.
- *
- * @param repository  its tag and digest play no part
- * @param options     jobs, mount_from
- * @since 0.1
- */
-PARB_API PARB_CHECK parb_error *parb_push_layer(
-    const parb_client *client, const parb_ref *repository, const parb_layer *layer,
-    const parb_options *options, const parb_ctx *ctx);
-
-/**
- * parb_push_layer that returns at once; the outcome comes from parb_op_finish.
- *
- * @since 0.1
- */
-PARB_API PARB_CHECK parb_error *parb_push_layer_start(
-    const parb_client *client, const parb_ref *repository, const parb_layer *layer,
-    const parb_options *options, const parb_ctx *ctx, parb_op **out);
-
-/* ---- 19. Archives (22 functions) ------------------------------------------------------------- */
+/* ---- 23. Archives (22 functions) ------------------------------------------------------------- */
 
 /**
  * Opens an archive: what docker save writes in all its forms, or an OCI layout in a tar. A file is indexed and read in
@@ -2513,7 +3717,899 @@ PARB_API PARB_CHECK parb_error *parb_archive_write_index_fd_start(
     int32_t fd, const parb_index *index, const char *name, const parb_options *options,
     const parb_ctx *ctx, parb_op **out);
 
-/* ---- 20. The registry server (16 functions) -------------------------------------------------- */
+/* ---- 24. Caches (15 functions) --------------------------------------------------------------- */
+
+/**
+ * Opens the cache in a directory, or makes it, for its owner alone. Any number of processes may use it at once.
+ * Every blob is checked against its digest before it is given; a wrong one is removed and read from its origin. Blocks
+ * on the disk.
+ *
+ * Errors: PARB_IO, PARB_DENIED with the path as subject; PARB_INVALID_ARGUMENT.
+ *
+ * @param max_bytes  what is kept at most: what has not been used for longest goes
+ * @param options    uncompressed
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_cache_open(
+    const char *path, uint64_t max_bytes, const parb_options *options, const parb_ctx *ctx,
+    parb_cache **out);
+
+/**
+ * parb_cache_open that returns at once; the cache comes from parb_op_take_cache.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_cache_open_start(
+    const char *path, uint64_t max_bytes, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * Frees a cache. NULL is fine. Its directory stays, and so does what values read through it need.
+ * @since 0.1
+ */
+PARB_API void parb_cache_free(parb_cache *cache);
+
+/**
+ * How many bytes are kept. After a process was killed it may be too many, until the next eviction counts anew.
+ * @since 0.1
+ */
+PARB_API uint64_t parb_cache_size(const parb_cache *cache);
+
+/**
+ * What the cache has done since it was opened, as a JSON object: "hits", "misses", "corrupt", "stored", "evicted",
+ * "failed". New members may come. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_cache_stats(const parb_cache *cache, parb_buf **out);
+
+/**
+ * Removes everything. What is being read can be read to its end. Blocks on the disk.
+ *
+ * Errors: PARB_IO.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_cache_clear(
+    const parb_cache *cache, const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_cache_clear that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_cache_clear_start(
+    const parb_cache *cache, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Removes one blob. Blocks on the disk.
+ *
+ * Errors: PARB_NOT_FOUND: it was not there; PARB_IO.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_cache_remove(
+    const parb_cache *cache, const char *digest, const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_cache_remove that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_cache_remove_start(
+    const parb_cache *cache, const char *digest, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * Reads everything and reports what is not as it should be: content that has another digest than its name, strange
+ * names, files of writers that are gone, more bytes than allowed. Changes nothing. Blocks while it reads.
+ *
+ * Errors: PARB_IO.
+ *
+ * @param options  jobs
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_cache_verify(
+    const parb_cache *cache, const parb_options *options, const parb_ctx *ctx, parb_report **out);
+
+/**
+ * parb_cache_verify that returns at once; the report comes from parb_op_take_report.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_cache_verify_start(
+    const parb_cache *cache, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The same image, its config and layers read through a cache. Never blocks; nothing is read yet.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_cached(
+    const parb_image *image, const parb_cache *cache, parb_image **out);
+
+/**
+ * The same index; all that is below it is read through a cache. Never blocks; nothing is read yet.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_cached(
+    const parb_index *index, const parb_cache *cache, parb_index **out);
+
+/**
+ * The same layer, read through a cache. Never blocks; nothing is read yet.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_cached(
+    const parb_layer *layer, const parb_cache *cache, parb_layer **out);
+
+/**
+ * A cache as a sink. A layer that was written into it can be read for as long as a handle of it lives, evicted or not.
+ * Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_sink_cache(const parb_cache *cache, parb_sink **out);
+
+/* ---- 25. Memory (14 functions) --------------------------------------------------------------- */
+
+/**
+ * An empty store.
+ *
+ * Errors: PARB_INVALID_ARGUMENT: 0 bytes.
+ *
+ * @param max_bytes  of manifests and blobs, at most
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_new(uint64_t max_bytes, parb_memory **out);
+
+/**
+ * Frees a store. NULL is fine. Values that were had from it keep what they need.
+ * @since 0.1
+ */
+PARB_API void parb_memory_free(parb_memory *memory);
+
+/**
+ * Takes an image in with all of its blobs, under a name that another one may have had. Blocks while
+ * it reads them.
+ *
+ * Errors: PARB_LIMIT_EXCEEDED: there is no room; PARB_DIGEST_MISMATCH and others of reading.
+ *
+ * @param name     NULL: it is found by its digest alone
+ * @param options  jobs, foreign_layers
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_put_image(
+    const parb_memory *memory, const char *name, const parb_image *image,
+    const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_memory_put_image that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @param name  NULL: it is found by its digest alone
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_put_image_start(
+    const parb_memory *memory, const char *name, const parb_image *image,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Takes an index in with all that is below it, under a name that another one may have had. Blocks while
+ * it reads them.
+ *
+ * Errors: PARB_LIMIT_EXCEEDED: there is no room; PARB_DIGEST_MISMATCH and others of reading.
+ *
+ * @param name     NULL: it is found by its digest alone
+ * @param options  jobs, foreign_layers
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_put_index(
+    const parb_memory *memory, const char *name, const parb_index *index,
+    const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_memory_put_index that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @param name  NULL: it is found by its digest alone
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_put_index_start(
+    const parb_memory *memory, const char *name, const parb_index *index,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The image with this name or digest. Blocks for a moment.
+ *
+ * Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: it is an index.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_image(
+    const parb_memory *memory, const char *name_or_digest, const parb_options *options,
+    const parb_ctx *ctx, parb_image **out);
+
+/**
+ * parb_memory_image that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_image_start(
+    const parb_memory *memory, const char *name_or_digest, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The index with this name or digest. Blocks for a moment.
+ *
+ * Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: it is an image.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_index(
+    const parb_memory *memory, const char *name_or_digest, const parb_options *options,
+    const parb_ctx *ctx, parb_index **out);
+
+/**
+ * parb_memory_index that returns at once; the index comes from parb_op_take_index.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_index_start(
+    const parb_memory *memory, const char *name_or_digest, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Takes a name away, or an image or index by its digest with all its names. What nothing names any more is gone. Never
+ * blocks.
+ *
+ * Errors: PARB_NOT_FOUND.
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_remove(
+    const parb_memory *memory, const char *name_or_digest);
+
+/**
+ * Every name, sorted. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_memory_names(const parb_memory *memory, parb_strings **out);
+
+/**
+ * How many bytes are in it.
+ * @since 0.1
+ */
+PARB_API uint64_t parb_memory_size(const parb_memory *memory);
+
+/**
+ * A store in memory as a sink. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_sink_memory(const parb_memory *memory, parb_sink **out);
+
+/* ---- 26. Credentials (7 functions) ----------------------------------------------------------- */
+
+/**
+ * What docker login or podman login left behind, read here and now: $DOCKER_CONFIG or ~/.docker, $REGISTRY_AUTH_FILE,
+ * podman's own places; none of them there: nobody is known. A file that can't be read is reported by the first call
+ * that needs it. This is what a client has that was told nothing else.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_keychain *parb_keychain_default(void);
+
+/**
+ * No credentials for anybody.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_keychain *parb_keychain_anonymous(void);
+
+/**
+ * User and password for one registry. NULL where an argument is NULL or not UTF-8.
+ *
+ * @param registry  host, or host:port
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_keychain *parb_keychain_basic(
+    const char *registry, const char *user, const char *password);
+
+/**
+ * A token for one registry, sent as it is. NULL where an argument is NULL or not UTF-8.
+ *
+ * @param registry  host, or host:port
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_keychain *parb_keychain_bearer(const char *registry, const char *token);
+
+/**
+ * Several keychains: the first that knows something is believed. NULL where one of them is no keychain.
+ *
+ * @param list  NULL with a `count` of 0: as parb_keychain_anonymous
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_keychain *parb_keychain_chain(
+    const parb_keychain *const *list, size_t count);
+
+/**
+ * Another handle for the same keychain; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_keychain *parb_keychain_clone(const parb_keychain *keychain);
+
+/**
+ * Frees a keychain. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_keychain_free(parb_keychain *keychain);
+
+/* ---- 27. The client (13 functions) ----------------------------------------------------------- */
+
+/**
+ * Options with nothing set.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_client_options *parb_client_options_new(void);
+
+/**
+ * Frees options. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_client_options_free(parb_client_options *options);
+
+/**
+ * Where credentials come from; without it, parb_keychain_default.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_client_options_set_keychain(
+    parb_client_options *options, const parb_keychain *keychain);
+
+/**
+ * What stands first in the User-Agent header; "parbuckle/VERSION" follows it.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_client_options_set_user_agent(parb_client_options *options, const char *text);
+
+/**
+ * Trusts the certificates of a PEM file besides the system's. The file is read by parb_client_new.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_client_options_add_ca_file(parb_client_options *options, const char *path);
+
+/**
+ * Trusts certificates given as PEM text besides the system's.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_client_options_add_ca_pem(parb_client_options *options, const char *pem);
+
+/**
+ * Speaks to one registry without TLS. Loopback names (localhost, 127.0.0.0/8, ::1) need no listing. A private address
+ * that is listed is still asked by TLS first.
+ *
+ * @param registry  host, or host:port, as references write it
+ * @since 0.1
+ */
+PARB_API void parb_client_options_add_plain_http(
+    parb_client_options *options, const char *registry);
+
+/**
+ * How long to wait, in milliseconds, for a connection (10,000 without this call), for an answer's first byte (30,000)
+ * and for the next byte of a body (30,000).
+ *
+ * @since 0.1
+ */
+PARB_API void parb_client_options_set_timeouts_ms(
+    parb_client_options *options, int64_t connect, int64_t first_byte, int64_t idle);
+
+/**
+ * How often a request is tried at most (5 without this call), and how many milliseconds lie between the first two
+ * tries (250); the delay doubles from try to try. What a registry asks for (Retry-After, up to a minute) goes before.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_client_options_set_retry(
+    parb_client_options *options, uint32_t attempts, int64_t first_delay_ms);
+
+/**
+ * A client. Reads the environment, and the files it and the options name, on the calling thread; opens no connection.
+ *
+ * Errors: the first mistake in the options; PARB_MALFORMED, PARB_IO, PARB_NOT_FOUND for certificates and credentials.
+ *
+ * @param options  NULL: the defaults
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_client_new(
+    const parb_client_options *options, parb_client **out);
+
+/**
+ * What the client has done so far, as a JSON object: bytes and threads of each stage, requests, retries. New members
+ * may come. Never blocks.
+ *
+ * Errors: PARB_INVALID_ARGUMENT.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_client_stats(const parb_client *client, parb_buf **out);
+
+/**
+ * Ends everything that runs on the client, and blocks until it is gone or `ctx` ends. Afterwards the client and the
+ * values made through it answer PARB_INVALID_STATE to what needs the network, and keep their facts.
+ *
+ * Errors: PARB_TIMED_OUT, PARB_CANCELLED: `ctx` ended first; everything is ending, and calling again waits on.
+ * PARB_INVALID_STATE: on a thread of the library. PARB_FORKED.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_client_close(const parb_client *client, const parb_ctx *ctx);
+
+/**
+ * Frees the handle. NULL is fine; never waits. Calls that run and values made through the client go on.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_client_free(parb_client *client);
+
+/* ---- 28. Registries (12 functions) ----------------------------------------------------------- */
+
+/**
+ * What a reference names: media type, digest, size; with the option platform, the image for it in an index. Blocks on
+ * the network.
+ *
+ * Errors: PARB_NOT_FOUND, PARB_UNAUTHENTICATED, PARB_DENIED, PARB_UNAVAILABLE; PARB_DIGEST_MISMATCH: the answer is not
+ * what the reference's digest names.
+ *
+ * @param options  platform
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_resolve(
+    const parb_client *client, const parb_ref *reference, const parb_options *options,
+    const parb_ctx *ctx, parb_descriptor **out);
+
+/**
+ * parb_resolve that returns at once; the descriptor comes from parb_op_take_descriptor.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_resolve_start(
+    const parb_client *client, const parb_ref *reference, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The image that a reference names; of an index, the one for the option platform (linux/amd64 without it). Its
+ * manifest is fetched and verified now, its config and layers when they are asked for. Blocks on the network.
+ *
+ * Errors: as for parb_resolve; PARB_NOT_FOUND also where the index has no such platform; PARB_MALFORMED,
+ * PARB_UNSUPPORTED (schema 1) for what is no image.
+ *
+ * @param options  platform
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_pull(
+    const parb_client *client, const parb_ref *reference, const parb_options *options,
+    const parb_ctx *ctx, parb_image **out);
+
+/**
+ * parb_pull that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_pull_start(
+    const parb_client *client, const parb_ref *reference, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The index that a reference names. Blocks on the network.
+ *
+ * Errors: as for parb_resolve; PARB_INVALID_ARGUMENT: it names an image.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_pull_index(
+    const parb_client *client, const parb_ref *reference, const parb_options *options,
+    const parb_ctx *ctx, parb_index **out);
+
+/**
+ * parb_pull_index that returns at once; the index comes from parb_op_take_index.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_pull_index_start(
+    const parb_client *client, const parb_ref *reference, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Puts an image where the reference says: first the blobs that the repository lacks, each once, then the manifest;
+ * the tag moves last. Blocks on the network.
+ *
+ * Errors: PARB_UNAUTHENTICATED, PARB_DENIED; PARB_DIGEST_MISMATCH: the reference has a digest that is not the
+ * image's, or a blob's source gives other bytes than it promised; PARB_UNAVAILABLE.
+ *
+ * @param options  jobs, mount_from, foreign_layers
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_push(
+    const parb_client *client, const parb_ref *reference, const parb_image *image,
+    const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_push that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_push_start(
+    const parb_client *client, const parb_ref *reference, const parb_image *image,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Puts an index, and everything below it, where the reference says. Blocks on the network.
+ *
+ * Errors: as for parb_push; PARB_LIMIT_EXCEEDED: it nests too deep, or names too much.
+ *
+ * @param options  jobs, mount_from, foreign_layers
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_push_index(
+    const parb_client *client, const parb_ref *reference, const parb_index *index,
+    const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_push_index that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_push_index_start(
+    const parb_client *client, const parb_ref *reference, const parb_index *index,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Makes sure that a layer's blob is in a repository. Blocks on the network.
+ *
+ * Errors: as for parb_push.
+ *
+ * @param repository  its tag and digest play no part
+ * @param options     jobs, mount_from
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_push_layer(
+    const parb_client *client, const parb_ref *repository, const parb_layer *layer,
+    const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_push_layer that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_push_layer_start(
+    const parb_client *client, const parb_ref *repository, const parb_layer *layer,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/* ---- 29. Docker-compatible daemons (28 functions) -------------------------------------------- */
+
+/**
+ * Asks a daemon which API it speaks. `host` is unix://PATH, tcp://HOST[:PORT], http://... or https://...; NULL: what
+ * DOCKER_HOST names, else unix:///var/run/docker.sock. DOCKER_API_VERSION goes before what the daemon would choose.
+ * With DOCKER_TLS_VERIFY or DOCKER_CERT_PATH, tcp is TLS and always verified: by that directory's ca.pem (~/.docker
+ * without one), or the system's authorities if there is none; cert.pem and key.pem there show who we are. The
+ * environment and the files are read on the calling thread. Blocks until the daemon answers.
+ *
+ * Errors: PARB_UNAVAILABLE: nobody listens (the subject is the address); PARB_DENIED: the socket is not ours to use;
+ * PARB_TLS; PARB_INVALID_ARGUMENT, PARB_UNSUPPORTED: the address; PARB_UNSUPPORTED: its API is too old;
+ * PARB_PROTOCOL: something else answers; PARB_TIMED_OUT.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_connect(
+    const char *host, const parb_options *options, const parb_ctx *ctx, parb_daemon **out);
+
+/**
+ * parb_daemon_connect that returns at once; the daemon comes from parb_op_take_daemon. `host` may be NULL there too.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_connect_start(
+    const char *host, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Another handle for the same daemon; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_daemon *parb_daemon_clone(const parb_daemon *daemon);
+
+/**
+ * Frees a daemon's handle. NULL is fine; images that came from it stay good.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_daemon_free(parb_daemon *daemon);
+
+/**
+ * The address that the daemon was reached at. Lives as long as the handle.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_daemon_host(const parb_daemon *daemon);
+
+/**
+ * The API version that is spoken with it, such as "1.41". Lives as long as the handle.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_daemon_api_version(const parb_daemon *daemon);
+
+/**
+ * Whether the daemon answers still. Blocks until it does.
+ *
+ * Errors: as for parb_daemon_connect.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_ping(
+    const parb_daemon *daemon, const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_daemon_ping that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_ping_start(
+    const parb_daemon *daemon, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * What the daemon tells of itself, as JSON in its own words (GET /version). Blocks on the daemon.
+ *
+ * Errors: as for parb_daemon_connect; PARB_LIMIT_EXCEEDED: an answer over 8 MiB.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_version(
+    const parb_daemon *daemon, const parb_options *options, const parb_ctx *ctx, parb_buf **out);
+
+/**
+ * parb_daemon_version that returns at once; the text comes from parb_op_take_buf.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_version_start(
+    const parb_daemon *daemon, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * The images that the daemon has, as JSON in its own words (GET /images/json): an array of objects with Id, RepoTags,
+ * Created, Size and more. Blocks on the daemon.
+ *
+ * Errors: as for parb_daemon_connect; PARB_LIMIT_EXCEEDED: an answer over 8 MiB.
+ *
+ * @param reference  a pattern that names have to match, such as "app" or "app:*"; NULL: all images
+ * @param options    none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_list(
+    const parb_daemon *daemon, const char *reference, const parb_options *options,
+    const parb_ctx *ctx, parb_buf **out);
+
+/**
+ * parb_daemon_list that returns at once; the text comes from parb_op_take_buf. Without a reference: NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_list_start(
+    const parb_daemon *daemon, const char *reference, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * What the daemon knows of one image, as JSON in its own words (GET /images/NAME/json). Its Id is the digest of the
+ * image's config, or, where the daemon keeps manifests, of the manifest. Blocks on the daemon.
+ *
+ * Errors: PARB_NOT_FOUND, with the name as subject; else as for parb_daemon_list.
+ *
+ * @param name     a name, with or without a tag, or an id
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_inspect(
+    const parb_daemon *daemon, const char *name, const parb_options *options, const parb_ctx *ctx,
+    parb_buf **out);
+
+/**
+ * parb_daemon_inspect that returns at once; the text comes from parb_op_take_buf.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_inspect_start(
+    const parb_daemon *daemon, const char *name, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * How an image came about, its last step first, as JSON in the daemon's own words (GET /images/NAME/history). Blocks
+ * on the daemon.
+ *
+ * Errors: PARB_NOT_FOUND, with the name as subject; else as for parb_daemon_list.
+ *
+ * @param name     a name, with or without a tag, or an id
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_history(
+    const parb_daemon *daemon, const char *name, const parb_options *options, const parb_ctx *ctx,
+    parb_buf **out);
+
+/**
+ * parb_daemon_history that returns at once; the text comes from parb_op_take_buf.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_history_start(
+    const parb_daemon *daemon, const char *name, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * An image of the daemon. All of it is read now, into a file without a name in $TMPDIR that is gone with the last
+ * value that reads it. The config is the daemon's, byte for byte, and checked against the image's id; the layers are
+ * plain tars, and the manifest over them is made here: daemons keep none. With a sink or a compression in the options
+ * the layers are compressed on the way. Blocks while the daemon sends it.
+ *
+ * Errors: PARB_NOT_FOUND, with the name as subject; PARB_UNAVAILABLE with the daemon's words; PARB_DIGEST_MISMATCH:
+ * it sent another image; PARB_MALFORMED: it sent none; PARB_IO: the disk.
+ *
+ * @param name     a name, with or without a tag, or an id
+ * @param options  format: whose media types the manifest carries ("docker" without it); sink, compression
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_image(
+    const parb_daemon *daemon, const char *name, const parb_options *options, const parb_ctx *ctx,
+    parb_image **out);
+
+/**
+ * parb_daemon_image that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_image_start(
+    const parb_daemon *daemon, const char *name, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * Gives the daemon an image. Layers go from where they lie to the daemon, checked on their way; no file is made.
+ * Where the daemon has an image of this config already, it only gets the name. The result is what the daemon said,
+ * such as "Loaded image: app:1"; an empty list where it had the image. Blocks until the daemon has stored it.
+ *
+ * Errors: those of reading the image; PARB_INVALID_ARGUMENT: a reference without a tag; PARB_UNAVAILABLE with the
+ * daemon's words: it could not store it, even if it answered 200.
+ *
+ * @param reference  the name to give it, taken from an image that has it; NULL: none
+ * @param options    none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_load(
+    const parb_daemon *daemon, const parb_image *image, const parb_ref *reference,
+    const parb_options *options, const parb_ctx *ctx, parb_strings **out);
+
+/**
+ * parb_daemon_load that returns at once; the list comes from parb_op_take_strings. Without a reference: NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_load_start(
+    const parb_daemon *daemon, const parb_image *image, const parb_ref *reference,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * parb_daemon_load for the image of an index that is meant for the option platform (linux/amd64 without it): daemons
+ * take no indexes. Blocks until the daemon has stored it.
+ *
+ * Errors: PARB_NOT_FOUND: the index has no such platform; else as for parb_daemon_load.
+ *
+ * @param reference  the name to give it; NULL: none
+ * @param options    platform
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_load_index(
+    const parb_daemon *daemon, const parb_index *index, const parb_ref *reference,
+    const parb_options *options, const parb_ctx *ctx, parb_strings **out);
+
+/**
+ * parb_daemon_load_index that returns at once; the list comes from parb_op_take_strings. Without a reference: NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_load_index_start(
+    const parb_daemon *daemon, const parb_index *index, const parb_ref *reference,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Gives the daemon an archive as it is, of any kind that the daemon reads; the names in it become names of the
+ * daemon's images, so its maker is trusted with them. The result is what the daemon said. Blocks until it has stored
+ * it.
+ *
+ * Errors: PARB_NOT_FOUND, PARB_IO: the file; PARB_UNAVAILABLE with the daemon's words: it could not store it.
+ *
+ * @param path     a regular file
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_load_archive(
+    const parb_daemon *daemon, const char *path, const parb_options *options, const parb_ctx *ctx,
+    parb_strings **out);
+
+/**
+ * parb_daemon_load_archive that returns at once; the list comes from parb_op_take_strings.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_load_archive_start(
+    const parb_daemon *daemon, const char *path, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * Gives an image one more name; an image that had the name loses it. Blocks on the daemon.
+ *
+ * Errors: PARB_NOT_FOUND, with the name as subject; PARB_INVALID_ARGUMENT: a reference without a tag.
+ *
+ * @param name       what the image is called now: a name or an id
+ * @param reference  the name it gets
+ * @param options    none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_tag(
+    const parb_daemon *daemon, const char *name, const parb_ref *reference,
+    const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_daemon_tag that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_tag_start(
+    const parb_daemon *daemon, const char *name, const parb_ref *reference,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Takes a name away, and with an image's last name the image. By id, an image with several names is not removed.
+ * Blocks on the daemon.
+ *
+ * Errors: PARB_NOT_FOUND, with the name as subject; PARB_INVALID_STATE: a container or another name uses it.
+ *
+ * @param name     a name, with or without a tag, or an id
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_remove(
+    const parb_daemon *daemon, const char *name, const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_daemon_remove that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_daemon_remove_start(
+    const parb_daemon *daemon, const char *name, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/* ---- 30. The registry server (16 functions) -------------------------------------------------- */
 
 /**
  * Options of a registry in memory on 127.0.0.1, a free port, for everybody.

@@ -2,7 +2,7 @@
 
 use super::Global;
 use parbuckle::{
-    CompressionOptions, Context, Error, Format, HostStream, ImageBuilder, Layer, Options, Reference, Result,
+    Code, CompressionOptions, Context, Error, Format, HostStream, ImageBuilder, Layer, Options, Reference, Result,
     SinkHandle, Task,
 };
 use std::io::Read;

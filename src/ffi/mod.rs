@@ -66,7 +66,6 @@ mod client;
 
 mod remote;
 
-mod archive;
 mod daemon;
 
 mod server;
