@@ -183,7 +183,7 @@ async fn examine(core: Arc<Core>, entry: Entry) -> Result<Report> {
         return Ok(report);
     };
     let path = entry.path.clone();
-    let opened = core.place.engine.pool().run(move || std::fs::File::open(path)).await?;
+    let opened = core.place.engine.pool().run(move || store::open_file(&path)).await?;
     match opened {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {} // evicted meanwhile
         Err(e) => report.add_error(entry.path.display(), &Error::io("opening", entry.path.display(), &e)),

@@ -72,7 +72,7 @@ impl Store {
     /// The blob's file and its length; it counts as used now. One of another length than `size` is removed.
     pub fn find(&self, digest: &Digest, size: Option<u64>) -> Result<Found> {
         let path = self.path(digest);
-        let file = match File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&path) {
+        let file = match open_file(&path) {
             Ok(file) => file,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Found::Missing),
             Err(e) => return Err(Error::io("opening", path.display(), &e)),
@@ -167,7 +167,7 @@ impl Store {
     /// Removes the files of writers that are gone.
     pub fn sweep(&self) -> Result<()> {
         for path in self.leftovers()? {
-            let Ok(file) = File::open(&path) else { continue }; // gone meanwhile
+            let Ok(file) = open_file(&path) else { continue }; // gone meanwhile
             if file.try_lock().is_ok() {
                 removed(&path)?;
             }
@@ -180,7 +180,7 @@ impl Store {
         let mut found = Vec::new();
         each_file(&self.root.join("tmp"), &mut |path, _| {
             // Locked and still there: one that has just got its name as a blob is not locked any more, either.
-            let left = File::open(&path).is_ok_and(|file| file.try_lock().is_ok() && path.exists());
+            let left = open_file(&path).is_ok_and(|file| file.try_lock().is_ok() && path.exists());
             found.extend(left.then_some(path));
         })?;
         Ok(found)
@@ -282,6 +282,11 @@ impl Drop for Temp {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// Opens a file of the cache: not what a link points to, and without waiting for the writer of a pipe.
+pub(super) fn open_file(path: &Path) -> std::io::Result<File> {
+    File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
 }
 
 /// Removes a file, and says whether it was there.

@@ -88,8 +88,18 @@ fn a_second_read_comes_from_the_directory_and_is_checked() {
     assert_eq!(read(&cached, false).unwrap(), right);
     std::fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    let found = cache.verify(&Options::new(), &ctx()).wait().unwrap();
+    assert_eq!((found.findings().len(), found.findings()[0].code), (1, parbuckle::Code::Io), "a link is not followed");
     assert_eq!(read(&cached, false).unwrap(), right);
     is_clean(&open(dir.path(), 64 << 20, &Options::new()));
+    // What is none of ours is told; a pipe holds nobody up.
+    std::fs::write(dir.path().join("blobs/sha256/notes.txt"), "x").unwrap();
+    std::fs::write(dir.path().join("tmp/left-over"), "x").unwrap();
+    assert!(Command::new("mkfifo").arg(dir.path().join("tmp/pipe")).status().unwrap().success());
+    let found = cache.verify(&Options::new(), &ctx()).wait().unwrap();
+    assert_eq!(found.findings().len(), 3, "{}", found.to_json());
+    let cache = open(dir.path(), 64 << 20, &Options::new());
+    assert_eq!(cache.verify(&Options::new(), &ctx()).wait().unwrap().findings().len(), 1, "temporary files are swept");
 }
 
 #[test]
