@@ -80,6 +80,12 @@ enum {
 /* ---- Types ----------------------------------------------------------------------------------- */
 
 /**
+ * An archive of images that is open to be read. Immutable, shared between threads; images that came out of it keep
+ * its file open. Yours to free.
+ */
+typedef struct parb_archive parb_archive;
+
+/**
  * Bytes that the library hands out. Yours to free.
  */
 typedef struct parb_buf parb_buf;
@@ -496,7 +502,7 @@ PARB_API bool parb_ctx_is_cancelled(const parb_ctx *ctx);
  */
 PARB_API void parb_ctx_progress(const parb_ctx *ctx, uint64_t *out_done, uint64_t *out_total);
 
-/* ---- 4. Operations (17 functions) ------------------------------------------------------------ */
+/* ---- 4. Operations (18 functions) ------------------------------------------------------------ */
 
 /**
  * Whether the operation is done, so that nothing about it waits any more. false for NULL.
@@ -607,6 +613,13 @@ PARB_API PARB_CHECK parb_error *parb_op_take_buf(parb_op *op, parb_buf **out);
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_op_take_strings(parb_op *op, parb_strings **out);
+
+/**
+ * Takes an archive out of an operation. Errors: as for parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_op_take_archive(parb_op *op, parb_archive **out);
 
 /**
  * Takes a report out of an operation. Errors: as for parb_op_finish.
@@ -835,7 +848,8 @@ PARB_API PARB_CHECK parb_options *parb_options_new(void);
 PARB_API void parb_options_free(parb_options *options);
 
 /**
- * Which platform's image is meant where a reference names an index. Read by parb_resolve and parb_pull.
+ * Which platform's image is meant where a name stands for several. Read by parb_resolve, parb_pull and
+ * parb_archive_image.
  *
  * @param platform  os/architecture[/variant][:os.version], such as "linux/arm64/v8"
  * @since 0.1
@@ -844,7 +858,7 @@ PARB_API void parb_options_set_platform(parb_options *options, const char *platf
 
 /**
  * How many blobs are moved at once, at most. Read by parb_push, parb_push_index, parb_push_layer,
- * parb_image_validate.
+ * parb_image_validate, parb_archive_write.
  *
  * @param jobs  1 or more; large blobs are never more than 4 at once
  * @since 0.1
@@ -853,7 +867,7 @@ PARB_API void parb_options_set_jobs(parb_options *options, uint32_t jobs);
 
 /**
  * Where a new layer's bytes go; without it, to a file without a name in $TMPDIR. Read by parb_layer_from_file and
- * the others that make a layer.
+ * the others that make a layer, and by parb_archive_image.
  *
  * @since 0.1
  */
@@ -861,7 +875,7 @@ PARB_API void parb_options_set_sink(parb_options *options, const parb_sink *sink
 
 /**
  * How a new layer is compressed. Without it a plain tar becomes gzip, and a tar that is gzip or zstd stays as it is.
- * Read by parb_layer_from_file and the others that make a layer.
+ * Read by parb_layer_from_file and the others that make a layer, and by parb_archive_image.
  *
  * @param name   "gzip", "zstd" or "none"
  * @param level  0: the default (gzip 2, zstd 3); else gzip 1 to 9, zstd 1 to 19
@@ -870,12 +884,14 @@ PARB_API void parb_options_set_sink(parb_options *options, const parb_sink *sink
 PARB_API void parb_options_set_compression(parb_options *options, const char *name, int32_t level);
 
 /**
- * Whose media types a new image carries. Read by parb_image_builder_build where there is no base.
+ * Whose media types a new image carries: read by parb_image_builder_build where there is no base ("oci" without it)
+ * and by parb_archive_image ("docker" where the archive has no manifest). Which form a new archive has: read by
+ * parb_archive_write and parb_archive_write_fd ("docker" without it).
  *
- * @param oci_or_docker  "oci" (the default) or "docker"
+ * @param format  "oci", "docker", or, of archives only, "legacy": that of docker save before 1.10
  * @since 0.1
  */
-PARB_API void parb_options_set_format(parb_options *options, const char *oci_or_docker);
+PARB_API void parb_options_set_format(parb_options *options, const char *format);
 
 /**
  * A repository of the same registry that may have the blobs already, so that they need not be sent. (Blobs of an
@@ -887,7 +903,8 @@ PARB_API void parb_options_set_format(parb_options *options, const char *oci_or_
 PARB_API void parb_options_set_mount_from(parb_options *options, const parb_ref *repository);
 
 /**
- * Push non-distributable ("foreign") layers too, which are left out otherwise. Read by parb_push, parb_push_index.
+ * Take non-distributable ("foreign") layers along, which are left out otherwise. Read by parb_push, parb_push_index,
+ * parb_archive_write.
  *
  * @since 0.1
  */
@@ -2257,7 +2274,259 @@ PARB_API PARB_CHECK parb_error *parb_push_layer_start(
     const parb_client *client, const parb_ref *repository, const parb_layer *layer,
     const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
-/* ---- 19. Docker-compatible daemons (28 functions) -------------------------------------------- */
+/* ---- 19. Archives (22 functions) ------------------------------------------------------------- */
+
+/**
+ * Opens an archive: what docker save writes in all its forms, or an OCI layout in a tar. A file is indexed and read in
+ * place, and is not to change as long as it is open. A pipe ("-": standard input), and an archive that is compressed
+ * as a whole with gzip or zstd, goes into a file without a name in $TMPDIR. Blocks while it is read.
+ *
+ * Errors: PARB_NOT_FOUND, PARB_IO with the path as subject; PARB_MALFORMED: no archive of images, or cut off;
+ * PARB_LIMIT_EXCEEDED: more than 100,000 entries, a manifest.json over 1 MiB.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_open(
+    const char *path, const parb_options *options, const parb_ctx *ctx, parb_archive **out);
+
+/**
+ * parb_archive_open that returns at once; the archive comes from parb_op_take_archive.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_open_start(
+    const char *path, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * parb_archive_open with what is open already. A file is read from its start, whatever its position; a pipe or socket
+ * to its end, on a thread of the library. The descriptor is duplicated and stays yours. Blocks while it is read.
+ *
+ * Errors: as for parb_archive_open; PARB_IO: not an open descriptor.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_open_fd(
+    int32_t fd, const parb_options *options, const parb_ctx *ctx, parb_archive **out);
+
+/**
+ * parb_archive_open_fd that returns at once; the archive comes from parb_op_take_archive.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_open_fd_start(
+    int32_t fd, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * parb_archive_open with a stream of the host, which is read to its end on a thread of the library. The source is used
+ * up, whatever comes out. Blocks while it is read.
+ *
+ * Errors: as for parb_archive_open; what the callback returned; PARB_INVALID_STATE: the source was used before;
+ * PARB_LIMIT_EXCEEDED: too many callbacks of the host are running.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_open_source(
+    parb_source *source, const parb_options *options, const parb_ctx *ctx, parb_archive **out);
+
+/**
+ * parb_archive_open_source that returns at once; the archive comes from parb_op_take_archive.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_open_source_start(
+    parb_source *source, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Another handle for the same archive; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_archive *parb_archive_clone(const parb_archive *archive);
+
+/**
+ * Frees an archive. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_archive_free(parb_archive *archive);
+
+/**
+ * The archive's form: "docker" (with a manifest.json, as docker save writes it since 1.10), "oci" or "legacy". Static
+ * text; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_archive_kind(const parb_archive *archive);
+
+/**
+ * The names of the images, in the archive's order: what its maker wrote, for which nobody vouches. Lives as long as
+ * the archive.
+ *
+ * @since 0.1
+ */
+PARB_API const parb_strings *parb_archive_refs(const parb_archive *archive);
+
+/**
+ * An image of the archive. An archive of docker save has no manifests, so that one is made: of Docker's types, or of
+ * OCI's with the option format. Layers stay as they are, plain ones too, unless a sink or a compression is among the
+ * options: then plain layers are compressed, and those that are compressed otherwise than asked for are compressed
+ * anew, in one pass into that sink. Where the archive has the manifest too (OCI, Docker 25 and later) and nothing of
+ * that is asked for, it counts, and the digest with it. Blocks while config and manifest are read, while layers are
+ * compressed, and on the sink.
+ *
+ * Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: there are several images and none is named; PARB_MALFORMED:
+ * manifest.json, config and layers don't fit; PARB_DIGEST_MISMATCH: content is not what its name says;
+ * PARB_UNSUPPORTED: a sink, a compression or the format "docker" for an image of an OCI archive; those of the sink.
+ *
+ * @param name     a name as it stands in the archive or fully written, or the digest of the manifest or the config;
+ *                 NULL: the only image
+ * @param options  platform, format, sink, compression
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_image(
+    const parb_archive *archive, const char *name, const parb_options *options, const parb_ctx *ctx,
+    parb_image **out);
+
+/**
+ * parb_archive_image that returns at once; the image comes from parb_op_take_image.
+ *
+ * @param name  NULL: the only image
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_image_start(
+    const parb_archive *archive, const char *name, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * An index of the archive. Blocks while it is read.
+ *
+ * Errors: PARB_UNSUPPORTED: the archive has no index; PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: the name is an image's.
+ *
+ * @param name     its name or digest; NULL: index.json, which names all that is in the archive
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_index(
+    const parb_archive *archive, const char *name, const parb_options *options, const parb_ctx *ctx,
+    parb_index **out);
+
+/**
+ * parb_archive_index that returns at once; the index comes from parb_op_take_index.
+ *
+ * @param name  NULL: index.json
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_index_start(
+    const parb_archive *archive, const char *name, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * Writes images into a new archive: of Docker's form with the same bytes as crane pull, or as the option format says.
+ * Layers stay as they are; the legacy form has them plain. A file comes about beside its place and takes it when it is
+ * whole, so that nobody sees half of it; a pipe or device at that path, or "-" for standard output, is written to in
+ * order. An image that is there several times is written once, with all its names. Blocks until all is written.
+ *
+ * Errors: PARB_IO with the path as subject; PARB_INVALID_ARGUMENT: a name is no reference, or there are no images;
+ * PARB_UNSUPPORTED: an artifact, in a form that has images only; PARB_DIGEST_MISMATCH: a blob is not what it should
+ * be; those of the places that the blobs come from.
+ *
+ * @param refs     the name of each image, in the same order; "": it gets none. In Docker's form and in the legacy one a
+ *                 name is a reference, which means "latest" without a tag, and no name with a digest; in OCI's it is
+ *                 any text. NULL: no names at all
+ * @param options  format, jobs, foreign_layers
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_write(
+    const char *path, const parb_image *const *images, size_t count, const parb_strings *refs,
+    const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_archive_write that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @param refs  NULL: no names at all
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_write_start(
+    const char *path, const parb_image *const *images, size_t count, const parb_strings *refs,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * parb_archive_write to what is open already, from its position on, in order: a pipe, a socket, a file. The descriptor
+ * is duplicated and stays yours. A thread of the library writes to it and waits for whoever reads; where it waits, a
+ * cancelled call returns and the thread stays until the other end reads on or is closed. Blocks until all is written.
+ *
+ * Errors: as for parb_archive_write; PARB_IO: not an open descriptor, or the other end was closed.
+ *
+ * @param refs     as for parb_archive_write; NULL: no names at all
+ * @param options  format, foreign_layers
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_write_fd(
+    int32_t fd, const parb_image *const *images, size_t count, const parb_strings *refs,
+    const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_archive_write_fd that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @param refs  NULL: no names at all
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_write_fd_start(
+    int32_t fd, const parb_image *const *images, size_t count, const parb_strings *refs,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Writes an index with all that it names into a new OCI archive, as parb_archive_write does. Its bytes, and so its
+ * digest, stay. Blocks until all is written.
+ *
+ * Errors: as for parb_archive_write; PARB_UNSUPPORTED: the option format is not "oci", or an entry is neither an image
+ * nor an index; PARB_LIMIT_EXCEEDED: indexes nested deeper than 8, more than 16 MiB of manifests.
+ *
+ * @param name     what index.json calls it; NULL: nothing
+ * @param options  format, which has to be "oci"; jobs, foreign_layers
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_write_index(
+    const char *path, const parb_index *index, const char *name, const parb_options *options,
+    const parb_ctx *ctx);
+
+/**
+ * parb_archive_write_index that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @param name  NULL: index.json calls it nothing
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_write_index_start(
+    const char *path, const parb_index *index, const char *name, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/**
+ * parb_archive_write_index to what is open already, as parb_archive_write_fd does. Blocks until all is written.
+ *
+ * Errors: as for parb_archive_write_index and parb_archive_write_fd.
+ *
+ * @param name     what index.json calls it; NULL: nothing
+ * @param options  format, which has to be "oci"; foreign_layers
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_write_index_fd(
+    int32_t fd, const parb_index *index, const char *name, const parb_options *options,
+    const parb_ctx *ctx);
+
+/**
+ * parb_archive_write_index_fd that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @param name  NULL: index.json calls it nothing
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_write_index_fd_start(
+    int32_t fd, const parb_index *index, const char *name, const parb_options *options,
+    const parb_ctx *ctx, parb_op **out);
+
+/* ---- 20. Docker-compatible daemons (28 functions) -------------------------------------------- */
 
 /**
  * Asks a daemon which API it speaks. `host` is unix://PATH, tcp://HOST[:PORT], http://... or https://...; NULL: what
@@ -2562,7 +2831,7 @@ PARB_API PARB_CHECK parb_error *parb_daemon_remove_start(
     const parb_daemon *daemon, const char *name, const parb_options *options, const parb_ctx *ctx,
     parb_op **out);
 
-/* ---- 20. The registry server (16 functions) -------------------------------------------------- */
+/* ---- 21. The registry server (16 functions) -------------------------------------------------- */
 
 /**
  * Options of a registry in memory on 127.0.0.1, a free port, for everybody.

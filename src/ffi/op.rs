@@ -15,8 +15,7 @@ use crate::ffi::layer::{LayerHandle, parb_layer, parb_layer_writer, parb_reader}
 use crate::ffi::lists::{Strings, parb_buf, parb_strings};
 use crate::ffi::reference::{DescriptorHandle, parb_descriptor};
 use crate::ffi::report::{ReportHandle, parb_report};
-use crate::{Archive, Config, Context, Descriptor, Image, Index, Layer, LayerWriter, Reader, Report};
-use crate::{Config, Context, Daemon, Descriptor, Image, Index, Layer, LayerWriter, Reader, Report};
+use crate::{Archive, Config, Context, Daemon, Descriptor, Image, Index, Layer, LayerWriter, Reader, Report};
 use bytes::Bytes;
 use std::any::Any;
 use std::ffi::c_void;

@@ -51,6 +51,7 @@ CODES: Final[dict[str, int]] = {
 }
 
 # Handles.
+parb_archive = c_void_p
 parb_buf = c_void_p
 parb_client = c_void_p
 parb_client_options = c_void_p
@@ -137,6 +138,7 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_op_take_reader": (parb_error, (parb_op, POINTER(parb_reader))),
     "parb_op_take_buf": (parb_error, (parb_op, POINTER(parb_buf))),
     "parb_op_take_strings": (parb_error, (parb_op, POINTER(parb_strings))),
+    "parb_op_take_archive": (parb_error, (parb_op, POINTER(parb_archive))),
     "parb_op_take_report": (parb_error, (parb_op, POINTER(parb_report))),
     "parb_op_take_daemon": (parb_error, (parb_op, POINTER(parb_daemon))),
     "parb_op_free": (None, (parb_op,)),
@@ -344,6 +346,29 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_push_index_start": (parb_error, (parb_client, parb_ref, parb_index, parb_options, parb_ctx, POINTER(parb_op))),
     "parb_push_layer": (parb_error, (parb_client, parb_ref, parb_layer, parb_options, parb_ctx)),
     "parb_push_layer_start": (parb_error, (parb_client, parb_ref, parb_layer, parb_options, parb_ctx, POINTER(parb_op))),
+    # Archives
+    "parb_archive_open": (parb_error, (c_char_p, parb_options, parb_ctx, POINTER(parb_archive))),
+    "parb_archive_open_start": (parb_error, (c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_archive_open_fd": (parb_error, (c_int32, parb_options, parb_ctx, POINTER(parb_archive))),
+    "parb_archive_open_fd_start": (parb_error, (c_int32, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_archive_open_source": (parb_error, (parb_source, parb_options, parb_ctx, POINTER(parb_archive))),
+    "parb_archive_open_source_start": (parb_error, (parb_source, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_archive_clone": (parb_archive, (parb_archive,)),
+    "parb_archive_free": (None, (parb_archive,)),
+    "parb_archive_kind": (c_char_p, (parb_archive,)),
+    "parb_archive_refs": (parb_strings, (parb_archive,)),
+    "parb_archive_image": (parb_error, (parb_archive, c_char_p, parb_options, parb_ctx, POINTER(parb_image))),
+    "parb_archive_image_start": (parb_error, (parb_archive, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_archive_index": (parb_error, (parb_archive, c_char_p, parb_options, parb_ctx, POINTER(parb_index))),
+    "parb_archive_index_start": (parb_error, (parb_archive, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_archive_write": (parb_error, (c_char_p, POINTER(parb_image), c_size_t, parb_strings, parb_options, parb_ctx)),
+    "parb_archive_write_start": (parb_error, (c_char_p, POINTER(parb_image), c_size_t, parb_strings, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_archive_write_fd": (parb_error, (c_int32, POINTER(parb_image), c_size_t, parb_strings, parb_options, parb_ctx)),
+    "parb_archive_write_fd_start": (parb_error, (c_int32, POINTER(parb_image), c_size_t, parb_strings, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_archive_write_index": (parb_error, (c_char_p, parb_index, c_char_p, parb_options, parb_ctx)),
+    "parb_archive_write_index_start": (parb_error, (c_char_p, parb_index, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_archive_write_index_fd": (parb_error, (c_int32, parb_index, c_char_p, parb_options, parb_ctx)),
+    "parb_archive_write_index_fd_start": (parb_error, (c_int32, parb_index, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
     # Docker-compatible daemons
     "parb_daemon_connect": (parb_error, (c_char_p, parb_options, parb_ctx, POINTER(parb_daemon))),
     "parb_daemon_connect_start": (parb_error, (c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
