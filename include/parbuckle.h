@@ -2062,6 +2062,7 @@ PARB_API PARB_CHECK parb_error *parb_layout_image(
 /**
  * parb_layout_image that returns at once; the image comes from parb_op_take_image.
  *
+ * @param which  NULL: the only image there is
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layout_image_start(
@@ -2084,6 +2085,7 @@ PARB_API PARB_CHECK parb_error *parb_layout_child(
 /**
  * parb_layout_child that returns at once; the index comes from parb_op_take_index.
  *
+ * @param which  NULL: the only index there is
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layout_child_start(
@@ -2109,6 +2111,7 @@ PARB_API PARB_CHECK parb_error *parb_layout_add_image(
 /**
  * parb_layout_add_image that returns at once; the entry comes from parb_op_take_descriptor.
  *
+ * @param name  NULL: the entry has none
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layout_add_image_start(
@@ -2132,6 +2135,7 @@ PARB_API PARB_CHECK parb_error *parb_layout_add_index(
 /**
  * parb_layout_add_index that returns at once; the entry comes from parb_op_take_descriptor.
  *
+ * @param name  NULL: the entry has none
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layout_add_index_start(
@@ -2155,6 +2159,7 @@ PARB_API PARB_CHECK parb_error *parb_layout_replace_image(
 /**
  * parb_layout_replace_image that returns at once; the entry comes from parb_op_take_descriptor.
  *
+ * @param name  NULL: the entry has none
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layout_replace_image_start(
@@ -2178,6 +2183,7 @@ PARB_API PARB_CHECK parb_error *parb_layout_replace_index(
 /**
  * parb_layout_replace_index that returns at once; the entry comes from parb_op_take_descriptor.
  *
+ * @param name  NULL: the entry has none
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layout_replace_index_start(
@@ -2200,6 +2206,7 @@ PARB_API PARB_CHECK parb_error *parb_layout_remove(
 /**
  * parb_layout_remove that returns at once; the digests come from parb_op_take_strings.
  *
+ * @param matcher  NULL: every entry
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layout_remove_start(
@@ -2223,6 +2230,8 @@ PARB_API PARB_CHECK parb_error *parb_layout_annotate(
 /**
  * parb_layout_annotate that returns at once; the outcome comes from parb_op_finish.
  *
+ * @param matcher  NULL: every entry
+ * @param value    NULL: the annotation is removed
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layout_annotate_start(

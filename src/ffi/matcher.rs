@@ -1,6 +1,6 @@
 //! Matchers: which entries of an index or a layout are meant.
 
-use crate::ffi::boundary::{Draft, Opaque, Pointer, edit, free, get, new, optional};
+use crate::ffi::boundary::{Draft, Opaque, edit, free, get, new, optional};
 use crate::ffi::text::{optional_text, text};
 use crate::{Matcher, Result};
 use std::ffi::c_char;

@@ -187,7 +187,11 @@ fn one(f: &Function, i: usize, special: &str, what: &str, draft: bool, outcome: 
     } else if f.is_fallible() {
         let _ = writeln!(out, "    {}({call});", if refused { "refused" } else { "accepted" });
         for p in f.params.iter().enumerate().filter(|(j, p)| *j != i && p.kind == "out").map(|(_, p)| p) {
-            let _ = writeln!(out, "    expect({}, \"{} is untouched\");", untouched(p), p.name);
+            if refused {
+                let _ = writeln!(out, "    expect({}, \"{} is untouched\");", untouched(p), p.name);
+            } else if let Some(handle) = &p.handle {
+                let _ = writeln!(out, "    if ({0} != UNTOUCHED) discard(T_{handle}, {0});", p.name);
+            }
         }
     } else {
         out.push_str(&result(f, &call, refused));

@@ -35,7 +35,7 @@ pub fn facts(source: &str, function: &str) -> Facts {
                 match (token.as_str(), argument) {
                     ("optional" | "optional_text", Some(argument)) => drop(facts.optional.insert(argument)),
                     ("path", Some(argument)) => drop(facts.paths.insert(argument)),
-                    ("bounds" | "options_of", _) => drop(facts.optional.insert(after(2).to_owned())),
+                    ("bounds" | "options_of" | "matcher_of", _) => drop(facts.optional.insert(after(2).to_owned())),
                     _ => left.push(token.clone()),
                 }
             }
