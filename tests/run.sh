@@ -32,7 +32,7 @@ stage() { # NAME COMMAND…: runs it, unless STAGES leaves it out
 
 install_tools() {
     local wanted=() package
-    for package in docker-registry skopeo valgrind apache2-utils cmake pkg-config clang doxygen; do
+    for package in docker-registry skopeo umoci valgrind apache2-utils cmake pkg-config clang doxygen; do
         dpkg -s "$package" >/dev/null 2>&1 || wanted+=("$package")
     done
     if [ ${#wanted[@]} -gt 0 ]; then
@@ -98,3 +98,4 @@ stage install tests/install.sh
 stage demo demo
 stage peers tests/peers.sh
 stage estargz tests/estargz.sh
+stage layouts tests/layouts.sh

@@ -196,6 +196,7 @@ pub unsafe extern "C" fn parb_layout_image(
 
 /// parb_layout_image that returns at once; the image comes from parb_op_take_image.
 ///
+/// @param which  NULL: the only image there is
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
@@ -240,6 +241,7 @@ pub unsafe extern "C" fn parb_layout_child(
 
 /// parb_layout_child that returns at once; the index comes from parb_op_take_index.
 ///
+/// @param which  NULL: the only index there is
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
@@ -288,6 +290,7 @@ pub unsafe extern "C" fn parb_layout_add_image(
 
 /// parb_layout_add_image that returns at once; the entry comes from parb_op_take_descriptor.
 ///
+/// @param name  NULL: the entry has none
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
@@ -337,6 +340,7 @@ pub unsafe extern "C" fn parb_layout_add_index(
 
 /// parb_layout_add_index that returns at once; the entry comes from parb_op_take_descriptor.
 ///
+/// @param name  NULL: the entry has none
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
@@ -386,6 +390,7 @@ pub unsafe extern "C" fn parb_layout_replace_image(
 
 /// parb_layout_replace_image that returns at once; the entry comes from parb_op_take_descriptor.
 ///
+/// @param name  NULL: the entry has none
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
@@ -435,6 +440,7 @@ pub unsafe extern "C" fn parb_layout_replace_index(
 
 /// parb_layout_replace_index that returns at once; the entry comes from parb_op_take_descriptor.
 ///
+/// @param name  NULL: the entry has none
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
@@ -482,6 +488,7 @@ pub unsafe extern "C" fn parb_layout_remove(
 
 /// parb_layout_remove that returns at once; the digests come from parb_op_take_strings.
 ///
+/// @param matcher  NULL: every entry
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
@@ -527,6 +534,8 @@ pub unsafe extern "C" fn parb_layout_annotate(
 
 /// parb_layout_annotate that returns at once; the outcome comes from parb_op_finish.
 ///
+/// @param matcher  NULL: every entry
+/// @param value    NULL: the annotation is removed
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]

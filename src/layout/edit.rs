@@ -132,7 +132,9 @@ impl Layout {
             return Task::ready(Err(invalid("the name of an entry is empty")));
         }
         let (layout, name, options) = (self.clone(), name.map(ToOwned::to_owned), options.clone());
-        self.home().spawn(ctx, |ctx| async move { layout.fill(value, name, replace, options, &ctx).await })
+        // It is the work of whoever gives the blobs: a client that is closed is closed for this, too.
+        let home = value.home().clone();
+        home.spawn(ctx, |ctx| async move { layout.fill(value, name, replace, options, &ctx).await })
     }
 
     async fn fill(

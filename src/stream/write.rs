@@ -6,15 +6,14 @@ use crate::error::{Code, Error, Result};
 use crate::pool::Job;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use std::collections::VecDeque;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::io::{ErrorKind, IoSlice, Write};
 use std::sync::Arc;
 
-/// Writes that may be under way; each has its place in the file, so their order does not matter.
-const WRITES: usize = 2;
+/// What is gathered for one write: chunks of the network are small, and system calls are not free.
+const GATHER: usize = 2 * BLOCK;
 
-/// A file on its way. It keeps a few blocks that are not written yet, whatever the size.
+/// A file on its way. It keeps at most two gathered writes, whatever the size.
 pub(crate) struct FileWriter {
     engine: Arc<Engine>,
     file: Arc<File>,
@@ -22,23 +21,23 @@ pub(crate) struct FileWriter {
     size: u64,
     waiting: Vec<Bytes>,
     len: usize,
-    writes: VecDeque<Job<std::io::Result<()>>>,
+    job: Option<Job<std::io::Result<()>>>,
 }
 
 impl FileWriter {
-    /// Fills `file` from its start; `subject` names it in errors.
+    /// Fills `file` from where it stands; `subject` names it in errors.
     pub(crate) fn new(engine: &Arc<Engine>, file: impl Into<Arc<File>>, subject: impl Into<Arc<str>>) -> FileWriter {
         let (engine, file, subject) = (engine.clone(), file.into(), subject.into());
-        FileWriter { engine, file, subject, size: 0, waiting: Vec::new(), len: 0, writes: VecDeque::new() }
+        FileWriter { engine, file, subject, size: 0, waiting: Vec::new(), len: 0, job: None }
     }
 
-    /// Takes more bytes; waits only while too many are not written yet.
+    /// Takes more bytes; waits only if those of two writes are not written yet.
     pub(crate) async fn put(&mut self, mut chunk: Bytes) -> Result<()> {
         while !chunk.is_empty() {
-            let part = chunk.split_to(chunk.len().min(4 * BLOCK));
+            let part = chunk.split_to(chunk.len().min(GATHER));
             self.len += part.len();
             self.waiting.push(part);
-            if self.len >= BLOCK {
+            if self.len >= GATHER {
                 self.start().await?;
             }
         }
@@ -50,38 +49,42 @@ impl FileWriter {
         if self.len > 0 {
             self.start().await?;
         }
-        while !self.writes.is_empty() {
-            self.settle().await?;
-        }
+        self.settle().await?;
         Ok(self.size)
     }
 
     async fn start(&mut self) -> Result<()> {
-        if self.writes.len() >= WRITES {
-            self.settle().await?;
-        }
-        let (file, parts, mut at) = (self.file.clone(), std::mem::take(&mut self.waiting), self.size);
+        self.settle().await?;
+        let (file, parts) = (self.file.clone(), std::mem::take(&mut self.waiting));
         self.size += self.len as u64;
         self.len = 0;
-        self.writes.push_back(self.engine.pool().start(move || {
-            for part in parts {
-                file.write_all_at(&part, at)?;
-                at += part.len() as u64;
-            }
-            Ok(())
-        })?);
+        self.job = Some(self.engine.pool().start(move || write_all(&file, &parts))?);
         Ok(())
     }
 
-    /// Waits for the oldest write.
+    /// Waits for the write before.
     async fn settle(&mut self) -> Result<()> {
-        if let Some(job) = self.writes.front_mut() {
+        if let Some(job) = &mut self.job {
             let result = job.await;
-            self.writes.pop_front();
+            self.job = None;
             result?.map_err(|e| failed("writing", &self.subject, &e))?;
         }
         Ok(())
     }
+}
+
+fn write_all(mut file: &File, parts: &[Bytes]) -> std::io::Result<()> {
+    let mut slices: Vec<IoSlice> = parts.iter().map(|part| IoSlice::new(part)).collect();
+    let mut left = &mut slices[..];
+    while !left.is_empty() {
+        match file.write_vectored(left) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(n) => IoSlice::advance_slices(&mut left, n),
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 impl BlobOut for FileWriter {
@@ -107,6 +110,10 @@ mod tests {
     #[test]
     fn chunks_of_any_size_come_to_their_place() {
         let engine = Engine::get().unwrap();
+        let many: Vec<Bytes> = (0..3000u16).map(|n| n.to_le_bytes().to_vec().into()).collect();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        write_all(file.as_file(), &many).unwrap(); // more than one call takes
+        assert!(std::fs::read(file.path()).unwrap() == many.concat());
         arbtest::arbtest(|u| {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("file");

@@ -114,7 +114,9 @@ fn form(f: &syn::ItemFn, say: &mut impl FnMut(String)) {
     if name.ends_with("_free") != (called == "free") {
         say("free is the body of every _free, and of nothing else".into());
     }
-    let setter = name.contains("_set_") || name.contains("_add_");
+    // What takes a ctx moves something, whatever it is called.
+    let waits = f.sig.inputs.iter().any(|i| matches!(i, syn::FnArg::Typed(t) if is_named(&t.pat, "ctx")));
+    let setter = (name.contains("_set_") || name.contains("_add_")) && !waits;
     if setter && returns != Shape::Void {
         say("is a setter and returns something".into());
     }
@@ -125,6 +127,10 @@ fn form(f: &syn::ItemFn, say: &mut impl FnMut(String)) {
     if foreign(&returns) || matches!(returns, Shape::Callback(_) | Shape::Opaque(_)) {
         say(format!("returns {}, which is no type of the ABI", returns.spelling()));
     }
+}
+
+fn is_named(pattern: &syn::Pat, name: &str) -> bool {
+    matches!(pattern, syn::Pat::Ident(p) if p.ident == name)
 }
 
 fn documentation(f: &Function, doc: &Doc, say: &mut impl FnMut(String)) {
