@@ -836,7 +836,7 @@ PARB_API void parb_options_set_platform(parb_options *options, const char *platf
 
 /**
  * How many blobs are moved at once, at most. Read by parb_push, parb_push_index, parb_push_layer,
- * parb_image_validate; and, for layers that are made at once (2 without it), by parb_image_recompress,
+ * parb_image_validate; and, for layers that are made at once (1 without it), by parb_image_recompress,
  * parb_image_with_time, parb_image_canonical.
  *
  * @param jobs  1 or more; large blobs are never more than 4 at once
@@ -1839,7 +1839,8 @@ PARB_API void parb_image_builder_set_layer_annotation(
     parb_image_builder *builder, const char *key, const char *value);
 
 /**
- * Where else the layer added or replaced last can be had.
+ * Where else the layer added or replaced last can be had. A layer that can be had elsewhere is pushed only with
+ * parb_options_set_foreign_layers.
  *
  * @param urls  NULL: nowhere
  *

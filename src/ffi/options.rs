@@ -70,7 +70,7 @@ pub unsafe extern "C" fn parb_options_set_platform(options: *mut parb_options, p
 }
 
 /// How many blobs are moved at once, at most. Read by parb_push, parb_push_index, parb_push_layer,
-/// parb_image_validate; and, for layers that are made at once (2 without it), by parb_image_recompress,
+/// parb_image_validate; and, for layers that are made at once (1 without it), by parb_image_recompress,
 /// parb_image_with_time, parb_image_canonical.
 ///
 /// @param jobs  1 or more; large blobs are never more than 4 at once

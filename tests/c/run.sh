@@ -55,6 +55,8 @@ run() { # NAME ARGUMENT…
 
 run values
 run source
+# The sanitizer's and valgrind's own memory count as the program's: only the plain run is held to the limit.
+PARB_MEMORY_UNCHECKED=${mode#plain} run mutate "$((mebibytes / 8))"
 run async
 if [ "$mode" = valgrind ]; then run faults few; else run faults; fi
 run cancel "$moments" "$late"

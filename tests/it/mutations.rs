@@ -321,7 +321,7 @@ fn changes() -> Vec<Change> {
                 if i.layers().is_empty() { Ok(()) } else { b.annotate_layer(0, "k", Some("v")).map(drop) }
             })
         }),
-        ("artifact type", |w, i| built(w, i, |b| Ok(drop(b.set_artifact_type("application/vnd.test"))))),
+        ("artifact type", |w, i| w.build(ImageBuilder::new(i).set_artifact_type("application/vnd.test"))),
         ("config media type", |w, i| built(w, i, |b| b.set_config_media_type(MediaType::OCI_CONFIG).map(drop))),
         ("add layer", |w, i| {
             built(w, i, |b| {
@@ -344,7 +344,7 @@ fn changes() -> Vec<Change> {
                 b.replace_layer(0, &w.layer(5))?.replace_layer(i.layers().len(), &w.layer(6)).map(drop)
             })
         }),
-        ("set config", |w, i| built(w, i, |b| Ok(drop(b.set_config(&w.config(i)).set_label("l", Some("1"))?)))),
+        ("set config", |w, i| built(w, i, |b| b.set_config(&w.config(i)).set_label("l", Some("1")).map(drop))),
         ("to OCI", |w, i| i.convert(Format::Oci, &Options::new(), &w.ctx).wait()),
         ("to Docker", |w, i| i.convert(Format::Docker, &Options::new(), &w.ctx).wait()),
         ("to gzip 9", |w, i| {
@@ -584,7 +584,9 @@ fn rebasing() {
     let world = World::new();
     let of = |layers: &[u8], platform: &str| {
         let mut b = ImageBuilder::from_scratch();
-        layers.iter().for_each(|seed| drop(b.add_layer(&world.layer(*seed))));
+        for seed in layers {
+            b.add_layer(&world.layer(*seed));
+        }
         b.set_platform(&platform.parse().unwrap()).set_author("base");
         world.build(&b).unwrap()
     };
@@ -732,6 +734,8 @@ fn indexes_are_rebased_and_converted() {
         assert_eq!(layers(&is), [layers(&base), layers(&was)[1..].to_vec()].concat());
         assert_eq!(is.base_annotations().digest.as_ref(), Some(base.digest()));
         assert_eq!(is.manifest().annotations()["made"], platform);
+        let entry = back.manifest().manifests().iter().find(|d| d.digest == *is.digest()).unwrap();
+        assert_eq!(entry.annotations["made"], platform);
     }
     let wrong = app.rebase(&new, &old, None, &Options::new(), &world.ctx).wait().unwrap_err();
     assert_eq!((wrong.code(), wrong.get_subject().is_some()), (Code::InvalidArgument, true));
@@ -861,6 +865,14 @@ fn builders_refuse_what_does_not_fit() {
     world.client.push(&world.name("out:artifact"), &artifact, &Options::new(), &world.ctx).wait().unwrap();
     let artifact = world.pull("out:artifact");
     assert!(world.build(ImageBuilder::new(&artifact).set_user("me")).is_err());
+    assert!(world.build(ImageBuilder::new(&artifact).set_config(&world.config(&image))).is_err());
+    let mut b = ImageBuilder::new(&artifact);
+    b.remove_layer(2).unwrap().set_raw_config(world.config(&image).raw().clone(), MediaType::OCI_CONFIG).unwrap();
+    let again = world.build(&b).unwrap_err();
+    assert_eq!(again.code(), Code::Malformed, "the layer that is removed is not in that config: {again}");
+    let mut b = ImageBuilder::new(&world.build(ImageBuilder::new(&artifact).remove_layer(2).unwrap()).unwrap());
+    b.set_raw_config(world.config(&image).raw().clone(), MediaType::OCI_CONFIG).unwrap().set_user("me");
+    world.there_and_back("an artifact that became an image", &world.build(&b).unwrap());
     assert!(world.build(ImageBuilder::new(&artifact).add_empty_layer()).is_err());
     assert_eq!(world.build(ImageBuilder::new(&artifact).remove_layer(2).unwrap()).unwrap().layers().len(), 2);
     let docker = artifact.convert(Format::Docker, &Options::new(), &world.ctx).wait().unwrap_err();
