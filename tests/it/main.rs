@@ -10,6 +10,7 @@ mod deps;
 mod golden_mutate;
 mod header;
 mod layers;
+mod makes;
 mod mutations;
 mod oci_properties;
 mod server_auth;
