@@ -49,29 +49,30 @@ impl Options {
     pub fn new() -> Options {
         Options::default()
     }
-    /// Which platform's image is meant where a name stands for several. Read by: resolve, pull, images of archives.
+    /// Which platform's image is meant where a name stands for several. Read by: resolve, pull, and what gives an image
+    /// of an archive, a layout or memory.
     pub fn platform(mut self, platform: Platform) -> Options {
         self.platform = Some(platform);
         self
     }
-    /// How many blobs are moved at once, at most. Read by: push, push_index, push_layer, validate, fetch,
-    /// writing archives.
+    /// How many blobs are moved at once, at most. Read by: what pushes; what validates, examines and checks; what fills
+    /// layouts, archives and memory; and, for layers that are made at once: recompress, with_time, canonical.
     pub fn jobs(mut self, jobs: u32) -> Options {
         self.jobs = Some(jobs);
         self
     }
-    /// Where a new layer's bytes go. Read by: whatever makes a layer, images of archives.
+    /// Where a new layer's bytes go. Read by: whatever makes a layer or changes one, and images of archives.
     pub fn sink(mut self, sink: &SinkHandle) -> Options {
         self.sink = Some(sink.clone());
         self
     }
-    /// How a new layer is compressed. Read by: whatever makes a layer, images of archives.
+    /// How a new layer is compressed. Read by: whatever makes a layer or changes one, and images of archives.
     pub fn compression(mut self, compression: CompressionOptions) -> Options {
         self.compression = Some(compression);
         self
     }
-    /// Whose media types are used where nothing says it, and the form of a new archive. Read by: image builders without
-    /// a base, images of archives, writing archives.
+    /// Whose media types are used where nothing says it. Read by: the builders where there is no base, images of archives,
+    /// and what makes images and indexes of nothing, of parts or at random.
     pub fn format(mut self, format: Format) -> Options {
         self.format = Some(format);
         self
@@ -86,7 +87,7 @@ impl Options {
         self.mount_from = Some(repository.clone());
         self
     }
-    /// Take non-distributable layers along. Read by: push, push_index, writing archives.
+    /// Take non-distributable layers along. Read by: what pushes, and what fills layouts, archives and memory.
     pub fn foreign_layers(mut self) -> Options {
         self.foreign_layers = true;
         self

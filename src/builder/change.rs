@@ -66,7 +66,7 @@ pub(super) enum ManifestChange {
     ConfigAnnotation(String, Option<String>),
     ConfigMediaType(MediaType),
     MediaType(MediaType),
-    Subject(Option<Descriptor>),
+    Subject(Option<Box<Descriptor>>),
     ArtifactType(String),
 }
 
@@ -84,7 +84,7 @@ impl ManifestChange {
             }
             ManifestChange::ConfigMediaType(media_type) => edit.set_config_media_type(media_type),
             ManifestChange::MediaType(media_type) => edit.set_media_type(media_type),
-            ManifestChange::Subject(subject) => edit.set_subject(subject),
+            ManifestChange::Subject(subject) => edit.set_subject(subject.map(|s| *s)),
             ManifestChange::ArtifactType(text) => edit.doc_mut().artifact_type = text,
         }
     }

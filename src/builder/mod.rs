@@ -288,7 +288,7 @@ impl ImageBuilder {
     }
     /// Sets the manifest that this one refers to.
     pub fn set_subject(&mut self, subject: &Descriptor) -> &mut Self {
-        self.note(ManifestChange::Subject(Some(subject.clone())))
+        self.note(ManifestChange::Subject(Some(Box::new(subject.clone()))))
     }
     /// Refers to nothing any more.
     pub fn clear_subject(&mut self) -> &mut Self {
@@ -364,7 +364,10 @@ impl ImageBuilder {
         };
         let has_image_config = manifest.config().media_type.is_config() && self.other_config.is_none();
         let replaced = self.config.iter().rposition(|c| matches!(c, ConfigChange::Replace(_)));
-        if !has_image_config && !self.config.is_empty() && !(self.other_config.is_none() && replaced == Some(0)) {
+        // An artifact becomes an image by a whole config that is said to be one.
+        let says = |c: &ManifestChange| matches!(c, ManifestChange::ConfigMediaType(m) if m.is_config());
+        let becomes = self.other_config.is_none() && replaced.is_some() && self.manifest.iter().any(says);
+        if !has_image_config && !self.config.is_empty() && !becomes {
             let what = self.other_config.as_ref().map_or(&manifest.config().media_type, |(_, media_type)| media_type);
             return Err(invalid(format!("the image has no image config to change, but a {what}")));
         }

@@ -57,8 +57,8 @@ pub unsafe extern "C" fn parb_options_free(options: *mut parb_options) {
     free(options)
 }
 
-/// Which platform's image is meant where a name stands for several. Read by parb_resolve, parb_pull and
-/// parb_archive_image.
+/// Which platform's image is meant where a name stands for several. Read by parb_resolve, parb_pull, and what gives an
+/// image of an archive, a layout or memory.
 ///
 /// @param platform  os/architecture[/variant][:os.version], such as "linux/arm64/v8"
 /// @since 0.1
@@ -70,8 +70,9 @@ pub unsafe extern "C" fn parb_options_set_platform(options: *mut parb_options, p
     })
 }
 
-/// How many blobs are moved at once, at most. Read by parb_push, parb_push_index, parb_push_layer,
-/// parb_image_validate, parb_archive_write.
+/// How many blobs are moved at once, at most. Read by what pushes; by what validates, examines or checks images, layouts
+/// and caches; by what fills layouts, archives and memory; and, for layers that are made at once (1 without it), by
+/// parb_image_recompress, parb_image_with_time and parb_image_canonical.
 ///
 /// @param jobs  1 or more; large blobs are never more than 4 at once
 /// @since 0.1
@@ -162,8 +163,8 @@ pub unsafe extern "C" fn parb_options_set_mount_from(options: *mut parb_options,
     })
 }
 
-/// Take non-distributable ("foreign") layers along, which are left out otherwise. Read by parb_push, parb_push_index,
-/// parb_archive_write.
+/// Take non-distributable ("foreign") layers along, which are left out otherwise. Read by what pushes, and by what fills
+/// layouts, archives and memory.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]

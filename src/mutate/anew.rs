@@ -10,8 +10,8 @@ use crate::stream::Compression;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use std::collections::{HashMap, HashSet};
 
-/// Layers that are written at once; each keeps several cores busy by itself.
-const AT_ONCE: u32 = 2;
+/// Layers that are written at once: one is enough to keep all cores busy with gzip, and each more costs 10 MiB.
+const AT_ONCE: u32 = 1;
 
 /// Annotations of a layer's descriptor that describe its compressed bytes: tables of contents, and where they are.
 const OF_THE_BYTES: [&str; 3] =

@@ -134,7 +134,16 @@ impl Bases {
                 };
                 if new.descriptor().digest != entry.digest {
                     let about = Matcher::new().annotation(REFERENCE, Some(entry.digest.as_str()));
+                    let annotations = match &new {
+                        Child::Image(image) => image.manifest().annotations().clone(),
+                        Child::Index(_) => Default::default(),
+                    };
+                    let now = Matcher::new().digest(new.descriptor().digest.clone());
                     builder.remove(&about).replace(&entry.digest, new);
+                    // Entries often repeat what their manifests say.
+                    for key in [BASE_DIGEST, BASE_NAME].into_iter().filter(|key| entry.annotations.contains_key(*key)) {
+                        builder.annotate(&now, key, annotations.get(key).map(String::as_str))?;
+                    }
                 }
             }
             builder.make(crate::options::Format::Oci, index.home().clone(), ctx).await

@@ -22,12 +22,12 @@ impl Image {
     /// In a Docker image zstd layers get the OCI's media type, as Docker has none that others read.
     ///
     /// Errors: `InvalidArgument` for a level of nothing; `DigestMismatch`; those of reading and of the sink.
-    /// Options: compression, sink, jobs (by default 2).
+    /// Options: compression, sink, jobs (by default 1).
     pub fn recompress(&self, options: &Options, ctx: &Context) -> Task<Image> {
         let started =
             writer::begin_change("recompress", options).and_then(|(home, options)| match options.compression {
-                Some(CompressionOptions { kind: Some(_), .. }) => Ok((home, options)),
-                _ => Err(invalid("recompress needs a compression: gzip, zstd or none")),
+                Some(CompressionOptions { kind: None, level: Some(_) }) => Err(invalid("a level of what compression?")),
+                _ => Ok((home, options)),
             });
         let (home, options) = match started {
             Ok(started) => started,

@@ -31,7 +31,7 @@ impl Image {
     ///
     /// Errors: `InvalidArgument` where this is no time, or the image has no image config; `Malformed` for a layer that
     /// is no tar, with the entry that is wrong; those of reading and of the sink. Options: compression (by default each
-    /// layer's own kind), sink, jobs (by default 2).
+    /// layer's own kind), sink, jobs (by default 1).
     pub fn with_time(&self, rfc3339: &str, options: &Options, ctx: &Context) -> Task<Image> {
         self.timed("with_time", rfc3339.parse(), false, options, ctx)
     }

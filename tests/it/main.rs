@@ -16,6 +16,7 @@ mod header;
 mod layers;
 mod layout;
 mod layout_crash;
+mod makes;
 mod mutations;
 mod oci_properties;
 mod parts;
