@@ -30,6 +30,7 @@ pub mod image;
 pub mod index;
 pub mod layer;
 pub mod matcher;
+mod mutate;
 pub mod name;
 pub mod oci;
 pub mod options;
@@ -57,6 +58,7 @@ pub use image::Image;
 pub use index::Index;
 pub use layer::Layer;
 pub use matcher::Matcher;
+pub use mutate::filesystem::{File, FileKind, Files};
 pub use name::{Reference, Repository};
 pub use oci::{
     AnyManifest, Config, ConfigEdit, Descriptor, History, IndexEdit, IndexManifest, Manifest, ManifestEdit, MediaType,
