@@ -902,8 +902,8 @@ PARB_API PARB_CHECK parb_options *parb_options_new(void);
 PARB_API void parb_options_free(parb_options *options);
 
 /**
- * Which platform's image is meant where a name stands for several. Read by parb_resolve, parb_pull and
- * parb_archive_image.
+ * Which platform's image is meant where a name stands for several. Read by parb_resolve, parb_pull, and what gives an
+ * image of an archive, a layout or memory.
  *
  * @param platform  os/architecture[/variant][:os.version], such as "linux/arm64/v8"
  * @since 0.1
@@ -911,8 +911,9 @@ PARB_API void parb_options_free(parb_options *options);
 PARB_API void parb_options_set_platform(parb_options *options, const char *platform);
 
 /**
- * How many blobs are moved at once, at most. Read by parb_push, parb_push_index, parb_push_layer,
- * parb_image_validate, parb_archive_write.
+ * How many blobs are moved at once, at most. Read by what pushes; by what validates, examines or checks images, layouts
+ * and caches; by what fills layouts, archives and memory; and, for layers that are made at once (1 without it), by
+ * parb_image_recompress, parb_image_with_time and parb_image_canonical.
  *
  * @param jobs  1 or more; large blobs are never more than 4 at once
  * @since 0.1
@@ -968,8 +969,8 @@ PARB_API void parb_options_set_archive_format(parb_options *options, const char 
 PARB_API void parb_options_set_mount_from(parb_options *options, const parb_ref *repository);
 
 /**
- * Take non-distributable ("foreign") layers along, which are left out otherwise. Read by parb_push, parb_push_index,
- * parb_archive_write.
+ * Take non-distributable ("foreign") layers along, which are left out otherwise. Read by what pushes, and by what fills
+ * layouts, archives and memory.
  *
  * @since 0.1
  */
@@ -3243,6 +3244,7 @@ PARB_API PARB_CHECK parb_error *parb_layout_image(
 /**
  * parb_layout_image that returns at once; the image comes from parb_op_take_image.
  *
+ * @param which  NULL: the only image there is
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layout_image_start(
@@ -3265,6 +3267,7 @@ PARB_API PARB_CHECK parb_error *parb_layout_child(
 /**
  * parb_layout_child that returns at once; the index comes from parb_op_take_index.
  *
+ * @param which  NULL: the only index there is
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layout_child_start(
@@ -3290,6 +3293,7 @@ PARB_API PARB_CHECK parb_error *parb_layout_add_image(
 /**
  * parb_layout_add_image that returns at once; the entry comes from parb_op_take_descriptor.
  *
+ * @param name  NULL: the entry has none
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layout_add_image_start(
@@ -3313,6 +3317,7 @@ PARB_API PARB_CHECK parb_error *parb_layout_add_index(
 /**
  * parb_layout_add_index that returns at once; the entry comes from parb_op_take_descriptor.
  *
+ * @param name  NULL: the entry has none
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layout_add_index_start(
@@ -3336,6 +3341,7 @@ PARB_API PARB_CHECK parb_error *parb_layout_replace_image(
 /**
  * parb_layout_replace_image that returns at once; the entry comes from parb_op_take_descriptor.
  *
+ * @param name  NULL: the entry has none
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layout_replace_image_start(
@@ -3359,6 +3365,7 @@ PARB_API PARB_CHECK parb_error *parb_layout_replace_index(
 /**
  * parb_layout_replace_index that returns at once; the entry comes from parb_op_take_descriptor.
  *
+ * @param name  NULL: the entry has none
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layout_replace_index_start(
@@ -3381,6 +3388,7 @@ PARB_API PARB_CHECK parb_error *parb_layout_remove(
 /**
  * parb_layout_remove that returns at once; the digests come from parb_op_take_strings.
  *
+ * @param matcher  NULL: every entry
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layout_remove_start(
@@ -3404,6 +3412,8 @@ PARB_API PARB_CHECK parb_error *parb_layout_annotate(
 /**
  * parb_layout_annotate that returns at once; the outcome comes from parb_op_finish.
  *
+ * @param matcher  NULL: every entry
+ * @param value    NULL: the annotation is removed
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layout_annotate_start(

@@ -20,7 +20,6 @@ use crate::ffi::report::{ReportHandle, parb_report};
 use crate::{
     Archive, Cache, Config, Context, Daemon, Descriptor, Image, Index, Layer, LayerWriter, Layout, Reader, Report,
 };
-use crate::{Archive, Config, Context, Daemon, Descriptor, Image, Index, Layer, LayerWriter, Reader, Report};
 use bytes::Bytes;
 use std::any::Any;
 use std::ffi::c_void;

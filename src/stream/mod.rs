@@ -43,7 +43,9 @@ pub(crate) use spool::{Spool, SpoolBlob};
 pub(crate) use stats::Stats;
 pub(crate) use tar::{DirTar, TarEntries, check_head};
 pub(crate) use tar::{END as TAR_END, filling as tar_filling};
-pub(crate) use tar::{Kind, TarEntry, TarStream, Timestamp, Verdict, XATTR as TAR_XATTR, retime_headers, rewritten};
+pub(crate) use tar::{
+    Kind, TarContent, TarEntry, TarStream, Timestamp, Verdict, XATTR as TAR_XATTR, retime_headers, rewritten,
+};
 pub(crate) use write::FileWriter;
 
 pub(crate) use toc::{CHUNKED_DIGEST, CHUNKED_POSITION, ESTARGZ_DIGEST, ESTARGZ_SIZE};
