@@ -2423,7 +2423,7 @@ PARB_API PARB_CHECK parb_error *parb_archive_index_start(
  * @param refs     the name of each image, in the same order; "": it gets none. In Docker's form and in the legacy one a
  *                 name is a reference, which means "latest" without a tag, and no name with a digest; in OCI's it is
  *                 any text. NULL: no names at all
- * @param options  format, jobs, foreign_layers
+ * @param options  format, jobs, foreign_layers (the legacy form has all layers, whatever it says)
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_archive_write(
