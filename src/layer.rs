@@ -56,11 +56,11 @@ impl Layer {
         &self.0.descriptor
     }
 
-    pub(crate) fn source(&self) -> &Arc<dyn Source> {
-        &self.0.source
-    }
     pub(crate) fn home(&self) -> &Home {
         &self.0.home
+    }
+    pub(crate) fn source(&self) -> &Arc<dyn Source> {
+        &self.0.source
     }
 
     /// The digest of the uncompressed tar: from the image's config, else by reading the layer once. Remembered.

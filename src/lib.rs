@@ -60,6 +60,7 @@ pub use index::{Child, Index};
 pub use index_builder::IndexBuilder;
 pub use layer::Layer;
 pub use matcher::Matcher;
+pub use mutate::filesystem::{File, FileKind, Files};
 pub use mutate::{BASE_DIGEST, BASE_NAME, BaseAnnotations};
 pub use name::{Reference, Repository};
 pub use oci::{

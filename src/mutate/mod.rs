@@ -3,6 +3,7 @@
 //! * `anew`: what the layers that are written anew have in common;
 //! * `convert`: an image, or an index with all its images, in Docker's or OCI's media types;
 //! * `edit`: one file of an image;
+//! * `filesystem`: an image's layers as one file system: a tar, a list, one file, one layer;
 //! * `rebase`: another base below an image;
 //! * `recompress`: the same layers, compressed in another way;
 //! * `time`: one time everywhere;
@@ -11,6 +12,7 @@
 mod anew;
 mod convert;
 mod edit;
+pub(crate) mod filesystem;
 mod rebase;
 mod recompress;
 mod time;

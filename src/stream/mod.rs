@@ -37,7 +37,9 @@ pub(crate) use spool::{Spool, SpoolBlob};
 pub(crate) use stats::Stats;
 pub(crate) use tar::{DirTar, TarEntries};
 pub(crate) use tar::{END as TAR_END, filling as tar_filling};
-pub(crate) use tar::{Kind, TarEntry, TarStream, Timestamp, Verdict, XATTR as TAR_XATTR, retime_headers, rewritten};
+pub(crate) use tar::{
+    Kind, TarContent, TarEntry, TarStream, Timestamp, Verdict, XATTR as TAR_XATTR, retime_headers, rewritten,
+};
 
 /// What one job handles: large enough that starting it costs nothing, small enough that nobody waits for it. It is
 /// also the block of the parallel gzip writer, so that changing it changes the digests of new layers.

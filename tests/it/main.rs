@@ -7,6 +7,7 @@ mod api;
 mod client;
 mod crash;
 mod deps;
+mod extract;
 mod golden_mutate;
 mod header;
 mod layers;
