@@ -325,10 +325,9 @@ fn looked_at(image: &Image, ctx: &Context, contents: bool) -> parbuckle::Result<
         match item.kind {
             'h' => (item.mode, item.uid, item.gid, item.xattrs) = (0o644, 0, 0, BTreeMap::new()),
             'c' | 'b' => item.value = format!("{},{}", file.device.0, file.device.1).into_bytes(),
-            'f' if contents && std::str::from_utf8(&file.path).is_ok() => {
-                let path = std::str::from_utf8(&file.path).unwrap();
-                item.value = read_all(image.read_file(path, &Options::new(), ctx).wait()?, ctx)?;
-                assert_eq!(item.value.len() as u64, file.size);
+            'f' if contents => {
+                item.value = read_all(image.read_file(&file.path, &Options::new(), ctx).wait()?, ctx)?;
+                assert_eq!(item.value.len() as u64, file.size, "{file:?}");
             }
             'f' => item.value = vec![b'?'; file.size as usize],
             _ => {}
@@ -457,7 +456,7 @@ fn stacked(layers: &[Vec<Item>]) -> Option<Vec<Item>> {
                     let tdir = real(&nodes, &files, tdir, false)??;
                     let target = if tdir.is_empty() { tbase.to_vec() } else { [&tdir[..], b"/", tbase].concat() };
                     match nodes.get(&target) {
-                        Some(Node::Leaf(file)) if target != name => Node::Leaf(*file),
+                        Some(Node::Leaf(file)) if target != name && !under(&name, &target) => Node::Leaf(*file),
                         _ => return None,
                     }
                 }

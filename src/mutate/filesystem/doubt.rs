@@ -4,17 +4,15 @@
 //! names the entries belong into the stream. Their data come from where they were kept, or else (a file that seemed
 //! hidden, and turned out to be needed under the name of a hard link) from reading its layer once more.
 
+use super::keep::Keep;
 use super::merge::{Layers, Out};
 use super::seen::{Key, Keys, Upper};
 use super::tree::{Fact, Id, Tree};
 use crate::error::{Code, Error, Result};
 use crate::source::Place;
-use crate::stream::{BLOCK, BlobOut, Chunks, Kind, Spool, TarEntry, TarStream, tar_filling};
-use bytes::{Bytes, BytesMut};
+use crate::stream::{Kind, TarEntry, TarStream, tar_filling};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Kept in memory, at most; what is more goes to a temporary file.
-const MEMORY: usize = 4 * BLOCK;
 /// Text of names, at most.
 const MAX_NAMES: usize = 1 << 30;
 
@@ -25,9 +23,7 @@ pub(super) struct Doubt {
     in_stream: HashMap<u32, Vec<bool>>,
     /// The kept entries, a tar in their order.
     ids: Vec<Id>,
-    memory: BytesMut,
-    spool: Option<Spool>,
-    place: Place,
+    kept: Keep,
 }
 
 /// Names and targets of entries, layer by layer from above.
@@ -75,15 +71,7 @@ enum Job {
 
 impl Doubt {
     pub(super) fn new(first: Id, place: &Place) -> Doubt {
-        Doubt {
-            first,
-            names: Names::default(),
-            in_stream: HashMap::new(),
-            ids: Vec::new(),
-            memory: BytesMut::new(),
-            spool: None,
-            place: place.clone(),
-        }
+        Doubt { first, names: Names::default(), in_stream: HashMap::new(), ids: Vec::new(), kept: Keep::new(place) }
     }
 
     /// An entry of a layer that is streaming by, of whatever kind.
@@ -99,29 +87,11 @@ impl Doubt {
     /// Keeps an entry with its data.
     pub(super) async fn keep(&mut self, id: Id, entry: &TarEntry, tar: &mut TarStream) -> Result<()> {
         self.ids.push(id);
-        self.put(entry.raw.clone()).await?;
+        self.kept.put(entry.raw.clone()).await?;
         while let Some(piece) = tar.data().await? {
-            self.put(piece).await?;
+            self.kept.put(piece).await?;
         }
-        self.put(tar_filling(entry.stored)).await
-    }
-
-    async fn put(&mut self, bytes: Bytes) -> Result<()> {
-        if self.memory.len() + bytes.len() > MEMORY {
-            let spool = match &mut self.spool {
-                Some(spool) => spool,
-                none => {
-                    let Place { engine, spool_dir, stats } = &self.place;
-                    none.insert(Spool::create(engine, spool_dir, stats).await?)
-                }
-            };
-            spool.write(self.memory.split().freeze()).await?;
-            if bytes.len() >= MEMORY / 4 {
-                return spool.write(bytes).await;
-            }
-        }
-        self.memory.extend_from_slice(&bytes);
-        Ok(())
+        self.kept.put(tar_filling(entry.stored)).await
     }
 
     /// Puts into the stream whatever belongs there still.
@@ -148,14 +118,7 @@ impl Doubt {
             out.header(&TarEntry::directory(directory)).await?;
         }
 
-        let kept = match self.spool.take() {
-            Some(mut spool) => {
-                spool.write(self.memory.split().freeze()).await?;
-                spool.finish().await?.open(0)
-            }
-            None => Chunks::from_bytes(self.memory.split().freeze()),
-        };
-        let mut tar = TarStream::new(kept);
+        let mut tar = TarStream::new(self.kept.finish().await?);
         for id in &self.ids {
             let Some(entry) = tar.next().await? else { break };
             if let Some(job) = jobs.remove(id) {

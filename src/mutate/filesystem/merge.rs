@@ -60,13 +60,21 @@ pub(super) async fn open(image: Image, ctx: Context, layer: u32) -> Result<Chunk
 pub(super) struct Out {
     sender: Sender,
     gathered: BytesMut,
-    wanted: Option<Vec<u8>>,
+    wanted: Option<Wanted>,
     found: bool,
 }
 
+/// What of a merged tar is wanted, where that is not all.
+#[derive(Clone)]
+pub(super) struct Wanted {
+    /// This, and what is not a directory above it; the tar ends with the layer that has it.
+    pub path: Vec<u8>,
+    /// These too, until then.
+    pub also: Vec<Vec<u8>>,
+}
+
 impl Out {
-    /// All of it, or only this path and what is not a directory above it; it ends with the layer that has the path.
-    pub(super) fn new(sender: Sender, wanted: Option<Vec<u8>>) -> Out {
+    pub(super) fn new(sender: Sender, wanted: Option<Wanted>) -> Out {
         Out { sender, gathered: BytesMut::new(), wanted, found: false }
     }
 
@@ -78,7 +86,7 @@ impl Out {
     fn wants(&mut self, entry: &TarEntry) -> bool {
         let Some(wanted) = &self.wanted else { return true };
         let name = entry.name.strip_suffix(b"/").unwrap_or(&entry.name);
-        match wanted.strip_prefix(name) {
+        match wanted.path.strip_prefix(name) {
             Some(b"") => {
                 self.found = true;
                 true
@@ -87,7 +95,7 @@ impl Out {
                 self.found = true;
                 true
             }
-            _ => false,
+            _ => wanted.also.iter().any(|path| path == name),
         }
     }
 
@@ -367,10 +375,14 @@ impl Merge {
         tar: &mut TarStream,
     ) -> Result<()> {
         let target = clean(&entry.link, self.layers.windows)?;
-        let target_key = self.keys.of(&target).pop().unwrap_or_default();
-        let there = now.own.get(&target_key);
-        let nowhere = there.is_none() && now.layer == 0;
-        if target == entry.name || nowhere {
+        let mut target_keys = self.keys.of(&target);
+        let target_key = target_keys.pop().unwrap_or_default();
+        let (there, nowhere) = match self.parents(now, &target_keys) {
+            Parents::Known => (now.own.get(&target_key), now.layer == 0),
+            Parents::Unknown => (None, false),
+            Parents::Impossible => (None, true),
+        };
+        if target == entry.name || (there.is_none() && nowhere) {
             return Err(malformed("a hard link to a file that is not there"));
         }
         if there == Some(Own::Directory) {

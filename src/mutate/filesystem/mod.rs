@@ -6,12 +6,14 @@
 //! * `tree`: the exact tree of names, for what needs it;
 //! * `flatten`: images of one layer made so;
 //! * `files`, `read`: what files there are, and the content of one;
+//! * `keep`: bytes that are kept for later;
 //! * `ahead`: a layer is decompressed while the one above it is merged.
 
 mod ahead;
 mod doubt;
 mod files;
 mod flatten;
+mod keep;
 mod merge;
 
 mod path;
@@ -29,7 +31,7 @@ use crate::options::Options;
 use crate::reader::Reader;
 use crate::stream::{Chunks, channel};
 use futures_util::stream::{self, StreamExt};
-use merge::{Layers, Out, merge};
+use merge::{Layers, Out, Wanted, merge};
 
 /// Pieces that wait for whoever reads the tar.
 const QUEUE: usize = 2;
@@ -51,8 +53,8 @@ impl Image {
     }
 }
 
-/// The tar of the whole file system, or of what tells about one path (see [`Out::new`]).
-pub(crate) async fn merged(image: &Image, wanted: Option<Vec<u8>>, ctx: &Context) -> Result<Chunks> {
+/// The tar of the whole file system, or of what tells about one path only.
+async fn merged(image: &Image, wanted: Option<Wanted>, ctx: &Context) -> Result<Chunks> {
     let layers = layers_of(image, ctx).await?;
     let top = match image.layers().len() {
         0 => None,
