@@ -255,7 +255,7 @@ pub(crate) fn begin_change(call: &str, options: &Options) -> Result<(Home, Optio
 }
 
 /// Makes a layer of a stream that `open` gives as often as it takes, compressed as the options say.
-pub(crate) async fn rewrite<F>(
+pub(crate) async fn layer_of<F>(
     home: &Home,
     options: &Options,
     ctx: &Context,
