@@ -265,7 +265,7 @@ fn apply(doc: &mut ConfigEdit, change: &ConfigChange) {
 
 /// A layer as this manifest names it: the media type follows the family of the base, as in the reference. Docker has
 /// no name for zstd, and takes the OCI's.
-fn layer_entry(layer: &Descriptor, docker: bool) -> Descriptor {
+pub(crate) fn layer_entry(layer: &Descriptor, docker: bool) -> Descriptor {
     let media_type = match (docker, layer.media_type.compression()) {
         (true, Some(LayerCompression::None | LayerCompression::Gzip)) => layer.media_type.to_docker(),
         (false, Some(_)) => layer.media_type.to_oci(),

@@ -58,6 +58,9 @@ impl Layer {
         &self.0.descriptor
     }
 
+    pub(crate) fn home(&self) -> &Home {
+        &self.0.home
+    }
     pub(crate) fn source(&self) -> &Arc<dyn Source> {
         &self.0.source
     }

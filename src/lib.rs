@@ -31,6 +31,7 @@ pub mod index;
 pub mod layer;
 mod lazy;
 pub mod matcher;
+mod mutate;
 pub mod name;
 pub mod oci;
 pub mod options;
@@ -58,6 +59,7 @@ pub use image::Image;
 pub use index::{Child, Index};
 pub use layer::Layer;
 pub use matcher::Matcher;
+pub use mutate::filesystem::{File, FileKind, Files};
 pub use name::{Reference, Repository};
 pub use oci::{
     AnyManifest, Config, ConfigEdit, Descriptor, History, IndexEdit, IndexManifest, Manifest, ManifestEdit, MediaType,

@@ -15,6 +15,7 @@ use crate::stream::{Chunks, Compression, DirTar, Encoded, Input, Sender, TarEntr
 use crate::stream::{ESTARGZ_DIGEST, ESTARGZ_SIZE};
 use crate::transport::Budget;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -260,6 +261,31 @@ fn make(open: Reopen, subject: Option<String>, options: &Options, ctx: &Context)
             tokio::time::sleep(delay).await;
         }
     })
+}
+
+/// Makes a layer of a tar that can be had as often as needed, for values that are made of others.
+pub(crate) async fn layer_of<'a>(
+    home: &Home,
+    options: &Options,
+    ctx: &Context,
+    open: impl Fn() -> BoxFuture<'a, Result<Chunks>>,
+) -> Result<Layer> {
+    let mut budget = Budget::new(TRIES, Duration::from_millis(250));
+    let mut again = Again::Yes;
+    loop {
+        let chunks = open().await?;
+        let out = begin(home, options, again, ctx, ctx).await?; // it has tries of its own
+        let failure = match fill(home, options, Input::Chunks(chunks), out, ctx).await {
+            // Not in one piece; from a spool it can go in several.
+            Err(e) if e.get_http_status() == Some(413) && again == Again::Yes => {
+                again = Again::AskTheHost;
+                continue;
+            }
+            Err(e) if e.get_retry_after().is_some() => e,
+            other => return other,
+        };
+        tokio::time::sleep(budget.spend(failure)?).await;
+    }
 }
 
 /// Opens the sink under `ctx`; what goes on afterwards does so under `life`.

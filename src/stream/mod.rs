@@ -41,7 +41,7 @@ pub(crate) use spool::{Spool, SpoolBlob};
 pub(crate) use stats::Stats;
 pub(crate) use tar::{DirTar, TarEntries};
 pub(crate) use tar::{END as TAR_END, filling as tar_filling};
-pub(crate) use tar::{Kind, TarEntry, TarStream, Timestamp};
+pub(crate) use tar::{Kind, TarContent, TarEntry, TarStream, Timestamp};
 
 pub(crate) use toc::{CHUNKED_DIGEST, CHUNKED_POSITION, ESTARGZ_DIGEST, ESTARGZ_SIZE};
 pub(crate) use toc::{MAX_LINKS, MAX_TOC, chunked_position, clean, estargz as estargz_toc, whole};

@@ -8,6 +8,7 @@ mod client;
 mod crash;
 mod deps;
 mod estargz;
+mod extract;
 mod golden_mutate;
 mod header;
 mod layers;

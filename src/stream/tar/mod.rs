@@ -11,10 +11,12 @@ mod header;
 mod read;
 #[cfg(test)]
 mod read_tests;
+mod sparse;
 mod write;
 
 pub(crate) use header::{check_head, file_header};
 pub(crate) use read::{Kind, TarEntry, TarStream, Timestamp};
+pub(crate) use sparse::Content as TarContent;
 pub(crate) use write::{END, filling};
 
 use crate::digest::shown;

@@ -81,6 +81,27 @@ pub(crate) struct TarEntry {
 pub(crate) const XATTR: &[u8] = b"SCHILY.xattr.";
 
 impl TarEntry {
+    /// A directory of root's, mode 755, time 0: as if it had been made on the way to what is in it.
+    pub(crate) fn directory(name: Vec<u8>) -> TarEntry {
+        TarEntry {
+            kind: Kind::Directory,
+            name,
+            link: Vec::new(),
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            uname: Vec::new(),
+            gname: Vec::new(),
+            mtime: Timestamp::default(),
+            device: (0, 0),
+            size: 0,
+            stored: 0,
+            sparse: None,
+            pax: Vec::new(),
+            raw: Bytes::new(),
+            globals: Bytes::new(),
+        }
+    }
     /// Names and values of the extended attributes.
     pub(crate) fn xattrs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.pax.iter().filter_map(|(key, value)| Some((key.strip_prefix(XATTR)?, &value[..])))
@@ -450,13 +471,7 @@ fn plain(block: &[u8]) -> Result<TarEntry> {
         gname: names(297..329),
         mtime: Timestamp { secs: field("time", &block[136..148])?, nanos: 0 },
         device,
-        size: 0,
-        stored: 0,
-        sparse: None,
-        pax: Vec::new(),
-        raw: Bytes::new(),
-        globals: Bytes::new(),
-        name,
+        ..TarEntry::directory(name)
     })
 }
 
