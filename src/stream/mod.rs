@@ -44,7 +44,7 @@ pub(crate) use tar::{END as TAR_END, filling as tar_filling};
 pub(crate) use tar::{Kind, TarContent, TarEntry, TarStream, Timestamp};
 
 pub(crate) use toc::{CHUNKED_DIGEST, CHUNKED_POSITION, ESTARGZ_DIGEST, ESTARGZ_SIZE};
-pub(crate) use toc::{MAX_LINKS, MAX_TOC, chunked_position, clean, estargz as estargz_toc, whole};
+pub(crate) use toc::{MAX_LINKS, MAX_TOC, TOC_NAME, chunked_position, clean, estargz as estargz_toc, whole};
 pub use toc::{Toc, TocChunk, TocEntry, TocKind};
 
 /// What one job handles: large enough that starting it costs nothing, small enough that nobody waits for it. It is

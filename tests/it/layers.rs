@@ -26,6 +26,7 @@ const ORDER: &[&[&str]] = &[
         "source", "sink", "reader", "layer", "image", "index", "options", "validate", "writer", "builder", "remote",
         "transfer", "content", "lazy",
     ],
+    &["mutate"],
     &["ffi"],
     &["cli"],
 ];
