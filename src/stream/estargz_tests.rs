@@ -294,6 +294,7 @@ fn tables_that_make_no_sense_are_refused() {
     for bad in [
         r#""offset":1000"#,
         r#""offset":-1"#,
+        r#""offset":0"#,
         r#""offset":50,"endOffset":50"#,
         r#""offset":5,"chunkSize":11"#,
         r#""offset":5,"chunkSize":9"#,
@@ -321,7 +322,7 @@ fn tables_that_make_no_sense_are_refused() {
     );
     let toc = parse(&line(&zeros)).unwrap();
     let ranges: Vec<_> = toc.entries()[0].chunks.iter().map(|c| c.range.clone()).collect();
-    assert_eq!(ranges, [5..30, 0..0, 40..1_000]);
+    assert_eq!(ranges, [5..40, 0..0, 40..1_000]);
     let at = toc::chunked_position("10:20:30:1", 30).unwrap();
     assert_eq!(at, (10..30, 30));
     for bad in ["", "10:20:30", "10:20:30:1:1", "10:0:30:1", "11:20:30:1", "x:20:30:1", "18446744073709551615:2:3:1"] {

@@ -4,7 +4,7 @@ use super::files::tree_of;
 use super::keep::Keep;
 use super::merge::Wanted;
 use super::path::{clean, split, text};
-use super::{layers_of, merged};
+use super::{by_toc, layers_of, merged};
 use crate::context::Context;
 use crate::engine::Task;
 use crate::error::{Code, Error, Result, invalid};
@@ -20,7 +20,8 @@ const MAX_LINKS: usize = 40;
 impl Image {
     /// The content of one file; symbolic links are followed within the image. Layers are read from the topmost down to
     /// the one that has it, which is read to its end: the content is verified before the reader gives any of it. What
-    /// is larger than a mebibyte waits in a temporary file for that.
+    /// is larger than a mebibyte waits in a temporary file for that. Where all layers have a table of contents (eStargz,
+    /// zstd:chunked), nothing is fetched but those and the file.
     ///
     /// Errors: `NotFound`; `InvalidArgument` for what is no regular file; as for [`Image::filesystem`]. Options: none.
     pub fn read_file(&self, path: impl AsRef<[u8]>, options: &Options, ctx: &Context) -> Task<Reader> {
@@ -29,7 +30,10 @@ impl Image {
         }
         let (image, path) = (self.clone(), path.as_ref().to_vec());
         self.home().spawn(ctx, |ctx| async move {
-            let content = find(&image, &path, &ctx).await?;
+            let content = match by_toc::find(&image, &path, &ctx).await? {
+                Some(content) => content,
+                None => find(&image, &path, &ctx).await?,
+            };
             Ok(Reader::new(image.home().clone(), content))
         })
     }
