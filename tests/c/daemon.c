@@ -211,8 +211,8 @@ static void hub_names(void) {
 }
 
 static void every_compression(void) {
-  static const char *const names[] = {"none", "gzip"};
-  for (size_t i = 0; i < 2; i++) {
+  static const char *const names[] = {"none", "gzip", "zstd"};
+  for (size_t i = 0; i < 3; i++) {
     parb_image *image = two_layers(300000, (uint64_t)time(NULL) + 20 + 3 * i, names[i]);
     load(image, "registry.test/parb/d:1", 1);
     parb_image *back = read_back("registry.test/parb/d:1");
