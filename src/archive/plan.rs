@@ -33,7 +33,7 @@ pub(super) struct Entry {
 
 pub(super) enum Content {
     Bytes(Bytes),
-    Blob(Descriptor, Arc<dyn Source>),
+    Blob(Box<Descriptor>, Arc<dyn Source>),
     /// A layer's tar, whose size nobody knows before it was decompressed.
     Plain(Layer),
 }
@@ -43,7 +43,7 @@ impl Plan {
         self.entries.push(Entry { name: name.into(), content: Content::Bytes(bytes.into()) });
     }
     pub(super) fn blob(&mut self, name: impl Into<String>, blob: &Descriptor, source: &Arc<dyn Source>) {
-        self.entries.push(Entry { name: name.into(), content: Content::Blob(blob.clone(), source.clone()) });
+        self.entries.push(Entry { name: name.into(), content: Content::Blob(Box::new(blob.clone()), source.clone()) });
     }
     pub(super) fn plain(&mut self, name: impl Into<String>, layer: &Layer) {
         self.entries.push(Entry { name: name.into(), content: Content::Plain(layer.clone()) });

@@ -89,6 +89,7 @@ impl Archive {
     }
 }
 
+#[allow(dead_code, reason = "for media that take a whole archive")]
 /// Writes a new archive, in order, to anything. Errors and options: as for [`Archive::write`].
 pub(crate) async fn stream(
     place: &Place,

@@ -60,13 +60,14 @@ if [ "$mode" = valgrind ]; then run faults few; else run faults; fi
 run cancel "$moments" "$late"
 run process "$clients"
 run jobs
+# The sanitizer's and valgrind's own memory count as the program's: only the plain run is held to the limit.
+PARB_MEMORY_UNCHECKED=${mode#plain} run archive "$mebibytes"
 run dlopen "$OUT/libparbuckle.so"
 
 if [ "$wanted" = "  " ] || [[ $wanted == *" stream "* ]]; then
     "$OUT/parb" registry serve --disk "$work/registry" --url-file "$work/url" 2>"$work/server.log" &
     server=$!
     for _ in $(seq 100); do [ -s "$work/url" ] || sleep 0.1; done
-    # The sanitizer's and valgrind's own memory count as the program's: only the plain run is held to the limit.
     PARB_MEMORY_UNCHECKED=${mode#plain} run stream "$(sed 's|.*//||' "$work/url")" "$mebibytes"
 fi
 if [ -n "${PARB_TEST_ANON:-}" ] && [ -f tests/scenarios/errors.tsv ]; then

@@ -100,8 +100,11 @@ fn every_form_gives_the_image_back() {
     assert_eq!(dir.names(), ["a.tar"]);
 }
 
+/// Names and contents.
+type Files = Vec<(String, Vec<u8>)>;
+
 /// The files of a tar, in their order.
-fn files(path: &Path) -> Vec<(String, Vec<u8>)> {
+fn files(path: &Path) -> Files {
     let mut tar = tar::Archive::new(std::fs::File::open(path).unwrap());
     let read = |e: std::io::Result<tar::Entry<'_, std::fs::File>>| {
         let mut entry = e.unwrap();
@@ -140,7 +143,7 @@ fn file(name: &str, content: impl AsRef<[u8]>) -> (String, Vec<u8>) {
 }
 
 /// What a docker of old saves: plain layers in directories, the config under its digest.
-fn saved(image: &Image) -> Vec<(String, Vec<u8>)> {
+fn saved(image: &Image) -> Files {
     let config = image.config(&ctx()).wait().unwrap();
     let mut files = Vec::new();
     let mut names = Vec::new();
@@ -244,14 +247,14 @@ fn what_does_not_fit_together_is_named() {
     let dir = Dir::new();
     let made = small(Format::Docker);
     let path = dir.path("bad.tar");
-    let failure = |change: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| {
+    let failure = |change: &dyn Fn(&mut Files)| {
         let mut files = saved(&made);
         change(&mut files);
         make_tar(&path, &files);
         let e = read(&path).and_then(|image| valid(&image)).unwrap_err();
         (e.code(), e.to_string(), e.get_subject().unwrap_or_default().to_owned())
     };
-    let manifest = |text: &'static str| move |f: &mut Vec<(String, Vec<u8>)>| f.last_mut().unwrap().1 = text.into();
+    let manifest = |text: &'static str| move |f: &mut Files| f.last_mut().unwrap().1 = text.into();
     let (code, text, _) = failure(&|f| edit_manifest(f, |m| drop(m[0]["Layers"].as_array_mut().unwrap().pop())));
     assert!(code == Code::Malformed && text.contains("names 1 layers") && text.contains("2 diff ids"), "{text}");
     for text in ["null", "", "{}", "[1]", r#"[{"Config":7}]"#, "[{}]"] {
@@ -265,7 +268,7 @@ fn what_does_not_fit_together_is_named() {
     assert!(code == Code::Malformed && subject.ends_with(".json"), "{subject}");
     // Its name says what it is.
     assert_eq!(failure(&|f| f[2].1.push(b' ')).0, Code::DigestMismatch);
-    let swapped = |f: &mut Vec<(String, Vec<u8>)>| {
+    let swapped = |f: &mut Files| {
         let first = std::mem::take(&mut f[0].1);
         f[0].1 = std::mem::replace(&mut f[1].1, first);
     };
@@ -307,7 +310,7 @@ fn one_changed_byte_never_gives_another_image() {
             }
         };
         // Zeros between entries say nothing; what stands in them is looked at with the rest.
-        let content = |at: &usize| whole[*at] != 0 || at % 61 == 0;
+        let content = |at: &usize| whole[*at] != 0 || at.is_multiple_of(61);
         for (i, at) in (0..whole.len()).filter(content).enumerate() {
             if i % 3 == n % 3 || i < 300 {
                 let mut bytes = whole.clone();
