@@ -848,8 +848,8 @@ PARB_API PARB_CHECK parb_options *parb_options_new(void);
 PARB_API void parb_options_free(parb_options *options);
 
 /**
- * Which platform's image is meant where a name stands for several. Read by parb_resolve, parb_pull and
- * parb_archive_image.
+ * Which platform's image is meant where a name stands for several. Read by parb_resolve, parb_pull,
+ * parb_archive_image and parb_daemon_load_index.
  *
  * @param platform  os/architecture[/variant][:os.version], such as "linux/arm64/v8"
  * @since 0.1
@@ -867,7 +867,7 @@ PARB_API void parb_options_set_jobs(parb_options *options, uint32_t jobs);
 
 /**
  * Where a new layer's bytes go; without it, to a file without a name in $TMPDIR. Read by parb_layer_from_file and
- * the others that make a layer, and by parb_archive_image.
+ * the others that make a layer, by parb_archive_image and parb_daemon_image.
  *
  * @since 0.1
  */
@@ -875,7 +875,7 @@ PARB_API void parb_options_set_sink(parb_options *options, const parb_sink *sink
 
 /**
  * How a new layer is compressed. Without it a plain tar becomes gzip, and a tar that is gzip or zstd stays as it is.
- * Read by parb_layer_from_file and the others that make a layer, and by parb_archive_image.
+ * Read by parb_layer_from_file and the others that make a layer, by parb_archive_image and parb_daemon_image.
  *
  * @param name   "gzip", "zstd" or "none"
  * @param level  0: the default (gzip 2, zstd 3); else gzip 1 to 9, zstd 1 to 19
@@ -885,7 +885,7 @@ PARB_API void parb_options_set_compression(parb_options *options, const char *na
 
 /**
  * Whose media types a new image carries: read by parb_image_builder_build where there is no base ("oci" without it)
- * and by parb_archive_image ("docker" where the archive has no manifest). Which form a new archive has: read by
+ * and by parb_archive_image and parb_daemon_image ("docker" where there is no manifest). Which form a new archive has: read by
  * parb_archive_write and parb_archive_write_fd ("docker" without it).
  *
  * @param format  "oci", "docker", or, of archives only, "legacy": that of docker save before 1.10
@@ -2436,7 +2436,7 @@ PARB_API PARB_CHECK parb_error *parb_archive_index_start(
  * @param refs     the name of each image, in the same order; "": it gets none. In Docker's form and in the legacy one a
  *                 name is a reference, which means "latest" without a tag, and no name with a digest; in OCI's it is
  *                 any text. NULL: no names at all
- * @param options  format, jobs, foreign_layers
+ * @param options  format, jobs, foreign_layers (the legacy form has all layers, whatever it says)
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_archive_write(

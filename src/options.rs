@@ -35,7 +35,8 @@ impl Options {
     pub fn new() -> Options {
         Options::default()
     }
-    /// Which platform's image is meant where a name stands for several. Read by: resolve, pull, images of archives.
+    /// Which platform's image is meant where a name stands for several. Read by: resolve, pull, images of archives,
+    /// indexes loaded into daemons.
     pub fn platform(mut self, platform: Platform) -> Options {
         self.platform = Some(platform);
         self
@@ -46,18 +47,18 @@ impl Options {
         self.jobs = Some(jobs);
         self
     }
-    /// Where a new layer's bytes go. Read by: whatever makes a layer, images of archives.
+    /// Where a new layer's bytes go. Read by: whatever makes a layer, images of archives and daemons.
     pub fn sink(mut self, sink: &SinkHandle) -> Options {
         self.sink = Some(sink.clone());
         self
     }
-    /// How a new layer is compressed. Read by: whatever makes a layer, images of archives.
+    /// How a new layer is compressed. Read by: whatever makes a layer, images of archives and daemons.
     pub fn compression(mut self, compression: CompressionOptions) -> Options {
         self.compression = Some(compression);
         self
     }
     /// Whose media types are used where nothing says it, and the form of a new archive. Read by: image builders without
-    /// a base, images of archives, writing archives.
+    /// a base, images of archives and daemons, writing archives.
     pub fn format(mut self, format: Format) -> Options {
         self.format = Some(format);
         self

@@ -48,8 +48,8 @@ pub unsafe extern "C" fn parb_options_free(options: *mut parb_options) {
     free(options)
 }
 
-/// Which platform's image is meant where a name stands for several. Read by parb_resolve, parb_pull and
-/// parb_archive_image.
+/// Which platform's image is meant where a name stands for several. Read by parb_resolve, parb_pull,
+/// parb_archive_image and parb_daemon_load_index.
 ///
 /// @param platform  os/architecture[/variant][:os.version], such as "linux/arm64/v8"
 /// @since 0.1
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn parb_options_set_jobs(options: *mut parb_options, jobs:
 }
 
 /// Where a new layer's bytes go; without it, to a file without a name in $TMPDIR. Read by parb_layer_from_file and
-/// the others that make a layer, and by parb_archive_image.
+/// the others that make a layer, by parb_archive_image and parb_daemon_image.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn parb_options_set_sink(options: *mut parb_options, sink:
 }
 
 /// How a new layer is compressed. Without it a plain tar becomes gzip, and a tar that is gzip or zstd stays as it is.
-/// Read by parb_layer_from_file and the others that make a layer, and by parb_archive_image.
+/// Read by parb_layer_from_file and the others that make a layer, by parb_archive_image and parb_daemon_image.
 ///
 /// @param name   "gzip", "zstd" or "none"
 /// @param level  0: the default (gzip 2, zstd 3); else gzip 1 to 9, zstd 1 to 19
@@ -107,7 +107,7 @@ pub unsafe extern "C" fn parb_options_set_compression(options: *mut parb_options
 }
 
 /// Whose media types a new image carries: read by parb_image_builder_build where there is no base ("oci" without it)
-/// and by parb_archive_image ("docker" where the archive has no manifest). Which form a new archive has: read by
+/// and by parb_archive_image and parb_daemon_image ("docker" where there is no manifest). Which form a new archive has: read by
 /// parb_archive_write and parb_archive_write_fd ("docker" without it).
 ///
 /// @param format  "oci", "docker", or, of archives only, "legacy": that of docker save before 1.10
