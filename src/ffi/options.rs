@@ -106,9 +106,9 @@ pub unsafe extern "C" fn parb_options_set_compression(options: *mut parb_options
     })
 }
 
-/// Whose media types a new image carries: read by parb_image_builder_build where there is no base ("oci" without it)
-/// and by parb_archive_image and parb_daemon_image ("docker" where there is no manifest). Which form a new archive has: read by
-/// parb_archive_write and parb_archive_write_fd ("docker" without it).
+/// Whose media types a new image carries: read by parb_image_builder_build where there is no base ("oci" without it),
+/// by parb_archive_image and parb_daemon_image ("docker" where there is no manifest). Which form a new archive has:
+/// read by parb_archive_write and parb_archive_write_fd ("docker" without it).
 ///
 /// @param format  "oci", "docker", or, of archives only, "legacy": that of docker save before 1.10
 /// @since 0.1
