@@ -17,9 +17,7 @@ use crate::ffi::layout::{LayoutHandle, parb_layout};
 use crate::ffi::lists::{Strings, parb_buf, parb_strings};
 use crate::ffi::reference::{DescriptorHandle, parb_descriptor};
 use crate::ffi::report::{ReportHandle, parb_report};
-use crate::{
-    Archive, Cache, Config, Context, Daemon, Descriptor, Image, Index, Layer, LayerWriter, Layout, Reader, Report,
-};
+use crate::{Archive, Cache, Config, Context, Daemon, Descriptor, Image, Index, Layer, LayerWriter, Layout, Reader, Report};
 use bytes::Bytes;
 use std::any::Any;
 use std::ffi::c_void;
