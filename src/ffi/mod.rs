@@ -38,6 +38,8 @@ mod index;
 
 mod layer;
 
+mod filesystem;
+
 mod builder;
 
 mod keychain;

@@ -26,6 +26,8 @@ const ORDER: &[&[&str]] = &[
         "source", "sink", "reader", "layer", "image", "index", "options", "validate", "writer", "builder", "remote",
         "transfer", "content",
     ],
+    // What reads blobs to make new values.
+    &["mutate"],
     &["ffi"],
     &["cli"],
 ];
