@@ -15,6 +15,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tarfile
 
 import fixtures
 import registry
@@ -152,6 +153,137 @@ class P0(Workload):
         return {}
 
 
+class Pulling(Workload):
+    """Into a file or directory in memory."""
+
+    def prepare(self, bench, tool):
+        registry.remove(bench.scratch())
+        if os.path.exists(bench.scratch()):
+            os.unlink(bench.scratch())
+        return self.command(tool, bench.image("big:v1"), bench.scratch()), bench.scratch()
+
+
+class W1a(Pulling):
+    title = "pull a big image into a docker archive"
+    goals = (("wall", 0.75, "best"), ("rss", 10, "MiB"))
+
+    def command(self, tool, image, path):
+        return tool.pull_archive(image, path)
+
+    def verify(self, bench, path, said):
+        with tarfile.open(path) as tar:
+            (image,) = json.load(tar.extractfile("manifest.json"))
+            have = [tar.getmember(name) for name in image["Layers"]]
+            # Symbolic links are how skopeo names layers twice.
+            sizes = [tar.getmember(os.path.normpath(os.path.join(os.path.dirname(m.name), m.linkname))).size if m.issym() else m.size for m in have]
+        for size, layer in zip(sizes, bench.facts["layers"], strict=True):
+            if size not in (layer["size"], layer["plain"]):
+                raise ValueError(f"a layer of {size} bytes, and it has {layer['size']}")
+        os.unlink(path)
+        return {}
+
+
+class W1b(Pulling):
+    title = "pull a big image into an OCI layout"
+    goals = (("wall", 1.0, "best"), ("cpu", 0.85, "best"))
+
+    def command(self, tool, image, path):
+        return tool.pull_layout(image, path)
+
+    def verify(self, bench, path, said):
+        for layer in bench.facts["layers"]:
+            if os.path.getsize(os.path.join(path, "blobs", "sha256", layer["digest"][7:])) != layer["size"]:
+                raise ValueError("a layer has another size")
+        registry.remove(path)
+        return {}
+
+
+class Pushing(Workload):
+    """From a file or directory into a repository that has nothing."""
+
+    def prepare(self, bench, tool):
+        name = f"{bench.fresh()}:v1"
+        return self.command(bench, tool, bench.image(name)), name
+
+    def verify(self, bench, name, said):
+        _, made = bench.registry.manifest(name)
+        ids = bench.registry.config(name, made)["rootfs"]["diff_ids"]
+        if ids != [layer["diff_id"] for layer in self.layers(bench)]:
+            raise ValueError("the layers are others")
+        for layer, diff_id in zip(made["layers"], ids, strict=True):
+            if bench.checked.setdefault(layer["digest"], diff_id) != diff_id or (
+                layer["digest"] not in bench.checked.setdefault("read", set()) and bench.registry.diff_id(name, layer) != diff_id
+            ):
+                raise ValueError(f"layer {layer['digest']} does not contain the tar")
+            bench.checked["read"].add(layer["digest"])
+        return {"layers MB": sum(layer["size"] for layer in made["layers"]) / 1e6}
+
+    def layers(self, bench):
+        return bench.facts["layers"]
+
+
+class W3a(Pushing):
+    title = "push a big image from an OCI layout"
+    goals = (("wall", 1.0, "best"), ("cpu", 0.06, "s"))
+
+    def command(self, bench, tool, image):
+        return tool.push_layout(bench.facts["big"], image)
+
+
+class W3b(Pushing):
+    title = "push an image of 100 small layers from an OCI layout"
+    goals = (("wall", 0.9, "best"), ("requests", 306, "requests"))
+
+    def command(self, bench, tool, image):
+        return tool.push_layout(bench.facts["small"], image)
+
+    def layers(self, bench):
+        return bench.facts["small layers"]
+
+
+class W3c(Pushing):
+    title = "push a docker archive of plain layers"
+    rounds = 3
+    goals = (("wall", 0.22, "crane"), ("wall", 0.55, "skopeo"), ("layers MB", 1.0, "crane"), ("rss", 32, "MiB"))
+
+    def command(self, bench, tool, image):
+        return tool.push_archive(bench.facts["plain"], image)
+
+
+class W6a(Workload):
+    title = "export the file system of a big image"
+    goals = (("wall", 0.25, "crane"), ("rss", 24, "MiB"))
+
+    def prepare(self, bench, tool):
+        registry.remove(bench.scratch())
+        return tool.export(bench.image("big:v1"), bench.scratch()), bench.scratch()
+
+    def verify(self, bench, path, said):
+        size = os.path.getsize(path)
+        os.unlink(path)
+        if size < 0.99 * sum(layer["plain"] for layer in bench.facts["layers"]):
+            raise ValueError(f"only {size} bytes")
+        return {}
+
+
+class W6b(Workload):
+    title = "flatten a big image into one layer, and push"
+    rounds = 1
+    goals = (("wall", 0.10, "crane"), ("layers MB", 1.05, "crane"), ("rss", 32, "MiB"))
+
+    def prepare(self, bench, tool):
+        tag = f"big:{bench.fresh()}"
+        return tool.flatten(bench.image("big:v1"), bench.image(tag)), tag
+
+    def verify(self, bench, tag, said):
+        _, made = bench.registry.manifest(tag)
+        (layer,) = made["layers"]
+        ids = bench.registry.config(tag, made)["rootfs"]["diff_ids"]
+        if ids != [bench.registry.diff_id(tag, layer)]:
+            raise ValueError("the layer is not what its diff id says")
+        return {"layers MB": layer["size"] / 1e6}
+
+
 class W10(Workload):
     title = "start, ask for a digest, end"
     rounds = 50
@@ -180,7 +312,7 @@ class ABI(W5):
         return [tool.path, bench.image(base), bench.image(made), bench.facts["append"]["path"]], (base, made)
 
 
-WORKLOADS = {kind.__name__: kind for kind in (P0, W5, A4, W7a, W10, ABI)}
+WORKLOADS = {kind.__name__: kind for kind in (P0, W1a, W1b, W3a, W3b, W3c, W5, A4, W6a, W6b, W7a, W10, ABI)}
 
 
 def loopback():
@@ -287,8 +419,8 @@ def table(name, workload, title, results):
 
 def goal(key, bound, peer, of, ours):
     mine = value(ours, key)
-    if of in ("MiB", "requests"):
-        print(f"* {key} ≤ {bound} {of}: {mine:.1f}, {'met' if mine <= bound else 'MISSED'}")
+    if of in ("MiB", "requests", "s"):
+        print(f"* {key} ≤ {bound} {of}: {mine:.3g}, {'met' if mine <= bound else 'MISSED'}")
     elif peer:
         other = value(peer, key)
         ratio = mine / other if other else 0
@@ -349,7 +481,7 @@ def main():
     # The stop of a terminal or a service manager ends with everything cleaned up, like Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     work, bench, failed = os.environ["WORK"], None, False
-    fast = registry.fast_directory(GIB // 4 if asked.quick else 3 * GIB)
+    fast = registry.fast_directory(GIB // 4 if asked.quick else 4 * GIB)
     try:
         bench = Bench(work, fast, made)
         bench.seed()

@@ -1,10 +1,13 @@
 """The fixtures, made once from files that every machine with the toolchains has: real content, real ratios.
 
 `append.tar` is a plain tar; `layer0.tar.gz` … `layer3.tar.gz` are one gzip member each, as Docker makes them;
-`facts.json` has their sizes and digests. Made again only if `facts.json` is missing.
+`facts.json` has their sizes and digests. Made again only if `facts.json` is missing. `big` and `small` are OCI layouts
+(the four layers; a hundred of 170 kB), `plain.tar` is what `docker save` writes of the four layers: plain tars.
 """
 import concurrent.futures
+import gzip
 import hashlib
+import io
 import json
 import os
 import random
@@ -15,6 +18,9 @@ import tarfile
 import zlib
 
 MIB = 1 << 20
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 PIECE = 4 * MIB
 # Larger ones would be most of a layer by themselves.
 LARGEST_FILE = 48 * MIB
@@ -33,7 +39,15 @@ def make(directory, append_mib, layer_mib):
             json.dump(made, f, indent=1)
         os.rename(facts + ".tmp", facts)
     with open(facts) as f:
-        return json.load(f)
+        made = json.load(f)
+    media = os.path.join(directory, "media.json")
+    if not os.path.exists(media):
+        print("making layouts and an archive of them", file=sys.stderr)
+        with open(media + ".tmp", "w") as f:
+            json.dump(_media(directory, made["layers"]), f)
+        os.rename(media + ".tmp", media)
+    with open(media) as f:
+        return dict(made, **json.load(f))
 
 
 def _make(directory, append_size, layer_size):
@@ -48,6 +62,91 @@ def _make(directory, append_size, layer_size):
     for path in tars:
         os.unlink(path)
     return {"append": {"path": append, "size": os.path.getsize(append), "diff_id": _sha256(append)}, "layers": layers}
+
+
+def _media(directory, layers):
+    """{"big": layout, "small": layout, "plain": docker archive, "small layers": […]}"""
+    paths = {name: os.path.join(directory, name) for name in ("big", "small", "plain.tar")}
+    with open(layers[0]["path"], "rb") as f:
+        content = zlib.decompressobj(31).decompress(f.read(24 * MIB), 64 * MIB)
+    little = [_little(os.path.join(directory, f"little{i}.gz"), content[i * 600_000:(i + 1) * 600_000], i) for i in range(100)]
+    layout(paths["big"], layers)
+    layout(paths["small"], little)
+    _docker_archive(paths["plain.tar"], layers)
+    return {"big": paths["big"], "small": paths["small"], "plain": paths["plain.tar"], "small layers": little}
+
+
+def _little(path, content, i):
+    """A layer of one file, about 170 kB compressed."""
+    with open(path[:-3] + ".tar", "wb") as f, tarfile.open(fileobj=f, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        entry = tarfile.TarInfo(f"little/{i}")
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))
+    made = _gzip(path[:-3] + ".tar")
+    os.unlink(path[:-3] + ".tar")
+    os.rename(made["path"], path)
+    return dict(made, path=path)
+
+
+def config(layers):
+    return json.dumps({
+        "architecture": "amd64",
+        "os": "linux",
+        "created": "1970-01-01T00:00:00Z",
+        "config": {"Env": ["PATH=/usr/bin:/bin"], "Cmd": ["/bin/sh"]},
+        "rootfs": {"type": "layers", "diff_ids": [layer["diff_id"] for layer in layers]},
+        "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "bench"} for _ in layers],
+    }).encode()
+
+
+def manifest(layers):
+    raw = config(layers)
+    return json.dumps({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {"mediaType": CONFIG, "digest": digest(raw), "size": len(raw)},
+        "layers": [{"mediaType": LAYER, "digest": l["digest"], "size": l["size"]} for l in layers],
+    }).encode()
+
+
+def digest(data):
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def layout(path, layers):
+    """An OCI layout with the image of these layers, named v1; the layers are links to the fixtures."""
+    shutil.rmtree(path, ignore_errors=True)
+    blobs = os.path.join(path, "blobs", "sha256")
+    os.makedirs(blobs)
+    for layer in layers:
+        os.link(layer["path"], os.path.join(blobs, layer["digest"][7:]))
+    document = manifest(layers)
+    for raw in (config(layers), document):
+        with open(os.path.join(blobs, digest(raw)[7:]), "wb") as f:
+            f.write(raw)
+    entry = {"mediaType": MANIFEST, "digest": digest(document), "size": len(document),
+             "annotations": {"org.opencontainers.image.ref.name": "v1"}}
+    with open(os.path.join(path, "index.json"), "w") as f:
+        json.dump({"schemaVersion": 2, "manifests": [entry]}, f)
+    with open(os.path.join(path, "oci-layout"), "w") as f:
+        json.dump({"imageLayoutVersion": "1.0.0"}, f)
+
+
+def _docker_archive(path, layers):
+    raw = config(layers)
+    names = [layer["diff_id"][7:] + "/layer.tar" for layer in layers]
+    listing = [{"Config": digest(raw)[7:] + ".json", "RepoTags": ["bench/plain:v1"], "Layers": names}]
+    with tarfile.open(path, "w") as tar:
+        def add(name, size, file):
+            entry = tarfile.TarInfo(name)
+            entry.size = size
+            tar.addfile(entry, file)
+        add(listing[0]["Config"], len(raw), io.BytesIO(raw))
+        for name, layer in zip(names, layers):
+            with gzip.open(layer["path"]) as f:
+                add(name, layer["plain"], f)
+        text = json.dumps(listing).encode()
+        add("manifest.json", len(text), io.BytesIO(text))
 
 
 def _roots():

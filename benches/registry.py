@@ -12,9 +12,10 @@ import tempfile
 import time
 import zlib
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-CONFIG = "application/vnd.oci.image.config.v1+json"
-LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+import fixtures
+from fixtures import MANIFEST, digest
+
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 LINE = re.compile(rb'"([A-Z]+) (\S+) HTTP/[\d.]+" (\d+) (\d+)')
 
 
@@ -100,21 +101,8 @@ class Registry:
         for layer in layers:
             with open(layer["path"], "rb") as f:
                 self.put_blob(repository, layer["digest"], f, layer["size"])
-        config = json.dumps({
-            "architecture": "amd64",
-            "os": "linux",
-            "created": "1970-01-01T00:00:00Z",
-            "config": {"Env": ["PATH=/usr/bin:/bin"], "Cmd": ["/bin/sh"]},
-            "rootfs": {"type": "layers", "diff_ids": [layer["diff_id"] for layer in layers]},
-            "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "bench"} for _ in layers],
-        }).encode()
+        config, manifest = fixtures.config(layers), fixtures.manifest(layers)
         self.put_blob(repository, digest(config), config, len(config))
-        manifest = json.dumps({
-            "schemaVersion": 2,
-            "mediaType": MANIFEST,
-            "config": {"mediaType": CONFIG, "digest": digest(config), "size": len(config)},
-            "layers": [{"mediaType": LAYER, "digest": l["digest"], "size": l["size"]} for l in layers],
-        }).encode()
         self.ask("PUT", f"/v2/{repository}/manifests/{tag}", manifest, {"Content-Type": MANIFEST}, want=201)
         return digest(manifest)
 
@@ -130,7 +118,7 @@ class Registry:
 
     def manifest(self, name):
         repository, tag = name.split(":")
-        raw = self.ask("GET", f"/v2/{repository}/manifests/{tag}", None, {"Accept": MANIFEST}, want=200)[1]
+        raw = self.ask("GET", f"/v2/{repository}/manifests/{tag}", None, {"Accept": f"{MANIFEST}, {DOCKER_MANIFEST}"}, want=200)[1]
         return raw, json.loads(raw)
 
     def config(self, name, manifest):
@@ -153,10 +141,6 @@ class Registry:
         if "sha256:" + packed.hexdigest() != layer["digest"] or not inflate.eof:
             raise ValueError(f"{name}: the layer's blob is not what its digest says")
         return "sha256:" + plain.hexdigest()
-
-
-def digest(data):
-    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def remove(path):

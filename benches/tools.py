@@ -26,6 +26,24 @@ class Crane:
         """Writes a docker archive, into nothing; verifies the blobs that it copies."""
         return [self.path, "pull", image, "/dev/null"]
 
+    def pull_archive(self, image, path):
+        return [self.path, "pull", image, path]
+
+    def pull_layout(self, image, path):
+        return [self.path, "pull", "--format=oci", image, path]
+
+    def push_layout(self, path, image):
+        return [self.path, "push", path, image]
+
+    def push_archive(self, path, image):
+        return [self.path, "push", path, image]
+
+    def export(self, image, path):
+        return [self.path, "export", image, path]
+
+    def flatten(self, image, to):
+        return [self.path, "flatten", image, "-t", to]
+
     def append(self, base, tars, to):
         return [self.path, "append", "-b", base, *(x for tar in tars for x in ("-f", tar)), "-t", to]
 
@@ -53,6 +71,24 @@ class Regctl(Crane):
         """Writes a docker archive, into nothing."""
         return self._plain(image, "image", "export", image, "/dev/null")
 
+    def pull_archive(self, image, path):
+        return self._plain(image, "image", "export", image, path)
+
+    def pull_layout(self, image, path):
+        return self._plain(image, "image", "copy", image, f"ocidir://{path}:v1")
+
+    def push_layout(self, path, image):
+        return self._plain(image, "image", "copy", f"ocidir://{path}:v1", image)
+
+    def push_archive(self, path, image):
+        return self._plain(image, "image", "import", image, path)
+
+    def export(self, image, path):
+        return None
+
+    def flatten(self, image, to):
+        return None
+
     def append(self, base, tars, to):
         if any(tar.endswith(".gz") for tar in tars):
             return None  # what is gzipped it takes for a tar, and gzips it again
@@ -65,6 +101,11 @@ class Regctl(Crane):
 class Skopeo(Crane):
     version = ["--version"]
 
+    def env(self, work):
+        if os.environ.get("ALONE"):  # then this is a directory of ours, see run.sh
+            shutil.rmtree("/var/lib/containers/cache", ignore_errors=True)
+        return super().env(work)
+
     def digest(self, image):
         options = ["--tls-verify=false", "--no-tags", "--format", "{{.Digest}}"]
         return [self.path, "--insecure-policy", "inspect", *options, "docker://" + image]
@@ -74,6 +115,27 @@ class Skopeo(Crane):
         options = ["-q", "--src-tls-verify=false"]
         return [self.path, "--insecure-policy", "copy", *options, "docker://" + image, "dir:" + scratch]
 
+    def _copy(self, side, source, target):
+        return [self.path, "--insecure-policy", "copy", "-q", f"--{side}-tls-verify=false", source, target]
+
+    def pull_archive(self, image, path):
+        return self._copy("src", "docker://" + image, f"docker-archive:{path}:bench/x:v1")
+
+    def pull_layout(self, image, path):
+        return self._copy("src", "docker://" + image, f"oci:{path}:v1")
+
+    def push_layout(self, path, image):
+        return self._copy("dest", f"oci:{path}:v1", "docker://" + image)
+
+    def push_archive(self, path, image):
+        return self._copy("dest", "docker-archive:" + path, "docker://" + image)
+
+    def export(self, image, path):
+        return None
+
+    def flatten(self, image, to):
+        return None
+
     def append(self, base, tars, to):
         return None
 
@@ -82,6 +144,17 @@ class Skopeo(Crane):
 
 
 class Oras(Skopeo):
+    def pull_archive(self, image, path):
+        return None
+
+    push_archive = pull_archive
+
+    def pull_layout(self, image, path):
+        return self.pull(image, path)
+
+    def push_layout(self, path, image):
+        return [self.path, "cp", "--no-tty", "--to-plain-http", "--from-oci-layout", path + ":v1", image]
+
     version = ["version"]
 
     def digest(self, image):

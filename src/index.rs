@@ -19,22 +19,25 @@ pub(crate) trait Children: Send + Sync {
     fn image(&self, descriptor: Descriptor, manifest: Manifest) -> Image;
 }
 
-/// A value that an index can hold.
-#[derive(Clone)]
-pub(crate) enum Child {
+/// What a name can stand for, and an index can hold.
+#[derive(Clone, Debug)]
+pub enum Child {
+    /// An image.
     Image(Image),
+    /// An index.
     Index(Index),
 }
 
 impl Child {
-    pub(crate) fn descriptor(&self) -> &Descriptor {
+    /// Media type, digest and size of the manifest.
+    pub fn descriptor(&self) -> &Descriptor {
         match self {
             Child::Image(i) => i.descriptor(),
             Child::Index(i) => i.descriptor(),
         }
     }
     /// The manifest's exact bytes.
-    pub(crate) fn raw(&self) -> &Bytes {
+    pub fn raw(&self) -> &Bytes {
         match self {
             Child::Image(i) => i.manifest().raw(),
             Child::Index(i) => i.manifest().raw(),

@@ -55,7 +55,7 @@ pub use digest::{Algorithm, Digest};
 pub use engine::Task;
 pub use error::{Code, Error, Result};
 pub use image::Image;
-pub use index::Index;
+pub use index::{Child, Index};
 pub use layer::Layer;
 pub use matcher::Matcher;
 pub use mutate::filesystem::{File, FileKind, Files};

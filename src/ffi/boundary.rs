@@ -10,7 +10,7 @@ use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 /// A name that C knows for `Handle<Self::Value>`.
 ///
@@ -172,20 +172,21 @@ pub(crate) unsafe fn slice_mut<'a>(data: *mut u8, len: usize, name: &str) -> Res
     }
 }
 
-/// Builders and option objects: a draft, its first mistake, and whether two threads met in it.
+/// Builders and option objects: a draft, its first mistake, and whether a setter met another thread in it. Any number
+/// of calls may use it at once.
 pub(crate) struct Draft<D> {
-    inner: Mutex<(D, Option<Error>)>,
+    inner: RwLock<(D, Option<Error>)>,
     misused: AtomicBool,
 }
 
 impl<D: Clone> Draft<D> {
     pub(crate) fn new(draft: D) -> Draft<D> {
-        Draft { inner: Mutex::new((draft, None)), misused: AtomicBool::new(false) }
+        Draft { inner: RwLock::new((draft, None)), misused: AtomicBool::new(false) }
     }
     /// A copy of the draft, or the first mistake in it: what the call that uses it starts with.
     pub(crate) fn ready(&self) -> Result<D> {
-        let inner = self.inner.try_lock().ok().filter(|_| !self.misused.load(Relaxed));
-        let why = "used by two threads at once, or broken by a panic";
+        let inner = self.inner.try_read().ok().filter(|_| !self.misused.load(Relaxed));
+        let why = "changed by one thread while another used it, or broken by a panic";
         let inner = inner.ok_or_else(|| Error::new(Code::InvalidState, why))?;
         match &inner.1 {
             Some(mistake) => Err(mistake.clone()),
@@ -198,7 +199,7 @@ impl<D: Clone> Draft<D> {
 pub(crate) unsafe fn edit<T: Opaque<Value = Draft<D>>, D>(p: *mut T, f: impl FnOnce(&mut D) -> Result<()>) {
     get((), || {
         let draft = p.get("builder")?;
-        let Ok(mut inner) = draft.inner.try_lock() else {
+        let Ok(mut inner) = draft.inner.try_write() else {
             draft.misused.store(true, Relaxed);
             return Ok(());
         };
@@ -217,5 +218,22 @@ pub(crate) fn alone<'a, T>(mutex: &'a Mutex<T>, name: &str) -> Result<MutexGuard
         Err(TryLockError::WouldBlock) => {
             Err(Error::new(Code::InvalidState, format!("{name} is used by two threads at once")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drafts_are_shared_for_reading_and_tell_who_meets_while_changing() {
+        let draft = Draft::new(1);
+        let reading = draft.inner.try_read().unwrap();
+        assert_eq!(draft.ready().unwrap(), 1, "another call reads at the same time");
+        drop(reading);
+        let changing = draft.inner.try_write().unwrap();
+        assert_eq!(draft.ready().unwrap_err().code(), Code::InvalidState);
+        drop(changing);
+        assert_eq!(draft.ready().unwrap(), 1);
     }
 }

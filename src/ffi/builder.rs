@@ -15,7 +15,8 @@ use crate::{Image, ImageBuilder, Result, Task};
 use std::ffi::c_char;
 use std::ptr::null_mut;
 
-/// Notes changes to an image. One thread at a time. Yours to free.
+/// Notes changes to an image. Calls on any number of threads may use it while nobody changes it.
+/// Yours to free.
 pub struct parb_image_builder {
     _private: [u8; 0],
 }

@@ -13,7 +13,8 @@ use std::ffi::c_char;
 use std::ptr::null_mut;
 use std::time::Duration;
 
-/// How a client is to be. One thread at a time. Yours to free.
+/// How a client is to be. Calls on any number of threads may use it while nobody changes it.
+/// Yours to free.
 pub struct parb_client_options {
     _private: [u8; 0],
 }

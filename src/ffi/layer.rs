@@ -71,7 +71,8 @@ unsafe impl Opaque for parb_layer_writer {
     const TAG: u64 = u64::from_le_bytes(*b"parbwrit");
 }
 
-/// Puts a small layer together, entry by entry. One thread at a time. Yours to free.
+/// Puts a small layer together, entry by entry. Calls on any number of threads may use it while nobody changes it.
+/// Yours to free.
 pub struct parb_layer_builder {
     _private: [u8; 0],
 }

@@ -7,8 +7,8 @@ use std::ffi::c_char;
 use std::ptr::null_mut;
 
 /// Chooses entries of an index: of each kind of condition one must hold, of several kinds all; without any, every
-/// entry is meant. Setters never fail: the call that is given the matcher reports the first mistake. One thread at a
-/// time. Yours to free.
+/// entry is meant. Setters never fail: the call that is given the matcher reports the first mistake. Calls on any number
+/// of threads may use it while nobody changes it. Yours to free.
 pub struct parb_matcher {
     _private: [u8; 0],
 }
@@ -51,7 +51,10 @@ pub unsafe extern "C" fn parb_matcher_free(matcher: *mut parb_matcher) {
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_matcher_add_digest(matcher: *mut parb_matcher, digest: *const c_char) {
-    change(matcher, |m| Ok(m.digest(text(digest, "digest")?.parse()?)))
+    edit(matcher, |m| {
+        *m = m.clone().digest(text(digest, "digest")?.parse()?);
+        Ok(())
+    })
 }
 
 /// Means entries for this platform; what it leaves out does not matter, and what names no platform is not meant.
@@ -60,7 +63,10 @@ pub unsafe extern "C" fn parb_matcher_add_digest(matcher: *mut parb_matcher, dig
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_matcher_add_platform(matcher: *mut parb_matcher, platform: *const c_char) {
-    change(matcher, |m| Ok(m.platform(text(platform, "platform")?.parse()?)))
+    edit(matcher, |m| {
+        *m = m.clone().platform(text(platform, "platform")?.parse()?);
+        Ok(())
+    })
 }
 
 /// Means entries of this media type.
@@ -68,7 +74,10 @@ pub unsafe extern "C" fn parb_matcher_add_platform(matcher: *mut parb_matcher, p
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_matcher_add_media_type(matcher: *mut parb_matcher, media_type: *const c_char) {
-    change(matcher, |m| Ok(m.media_type(text(media_type, "media_type")?.to_owned())))
+    edit(matcher, |m| {
+        *m = m.clone().media_type(text(media_type, "media_type")?.to_owned());
+        Ok(())
+    })
 }
 
 /// Means manifests of artifacts of this type.
@@ -76,7 +85,10 @@ pub unsafe extern "C" fn parb_matcher_add_media_type(matcher: *mut parb_matcher,
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_matcher_add_artifact_type(matcher: *mut parb_matcher, artifact_type: *const c_char) {
-    change(matcher, |m| Ok(m.artifact_type(text(artifact_type, "artifact_type")?)))
+    edit(matcher, |m| {
+        *m = m.clone().artifact_type(text(artifact_type, "artifact_type")?);
+        Ok(())
+    })
 }
 
 /// Means entries with this annotation. Several of them must all be there.
@@ -89,7 +101,10 @@ pub unsafe extern "C" fn parb_matcher_add_annotation(
     key: *const c_char,
     value: *const c_char,
 ) {
-    change(matcher, |m| Ok(m.annotation(text(key, "key")?, optional_text(value, "value")?)))
+    edit(matcher, |m| {
+        *m = m.clone().annotation(text(key, "key")?, optional_text(value, "value")?);
+        Ok(())
+    })
 }
 
 /// Means the entry that a layout names so: its annotation org.opencontainers.image.ref.name.
@@ -97,12 +112,8 @@ pub unsafe extern "C" fn parb_matcher_add_annotation(
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_matcher_set_name(matcher: *mut parb_matcher, name: *const c_char) {
-    change(matcher, |m| Ok(m.name(text(name, "name")?)))
-}
-
-unsafe fn change(matcher: *mut parb_matcher, f: impl FnOnce(Matcher) -> Result<Matcher>) {
     edit(matcher, |m| {
-        *m = f(m.clone())?;
+        *m = m.clone().name(text(name, "name")?);
         Ok(())
     })
 }

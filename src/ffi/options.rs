@@ -10,7 +10,8 @@ use std::ffi::c_char;
 use std::ptr::null_mut;
 
 /// What a call may be told beside its arguments. Setters never fail: the call that is given the options reports the
-/// first mistake in them. One thread at a time. Yours to free.
+/// first mistake in them. Calls on any number of threads may use them while nobody changes them.
+/// Yours to free.
 pub struct parb_options {
     _private: [u8; 0],
 }

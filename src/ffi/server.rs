@@ -11,7 +11,8 @@ use std::ffi::{CString, c_char};
 use std::ptr::{null, null_mut};
 use std::time::Duration;
 
-/// How a registry server is to be. One thread at a time. Yours to free.
+/// How a registry server is to be. Calls on any number of threads may use it while nobody changes it.
+/// Yours to free.
 pub struct parb_server_options {
     _private: [u8; 0],
 }

@@ -43,6 +43,14 @@ impl Client {
         })
     }
 
+    /// Puts an image or an index where the reference says: [`Client::push`] or [`Client::push_index`].
+    pub fn push_any(&self, reference: &Reference, value: &Child, options: &Options, ctx: &Context) -> Task<()> {
+        match value {
+            Child::Image(image) => self.push(reference, image, options, ctx),
+            Child::Index(index) => self.push_index(reference, index, options, ctx),
+        }
+    }
+
     /// Makes sure that a layer's blob is in a repository. Options: jobs, mount_from.
     pub fn push_layer(&self, repository: &Reference, layer: &Layer, options: &Options, ctx: &Context) -> Task<()> {
         let layer = layer.clone();

@@ -80,6 +80,23 @@ impl Client {
         })
     }
 
+    /// Whatever a reference names; with a platform in the options, the image for it.
+    ///
+    /// Errors: as for [`Client::pull`]. Options: platform.
+    pub fn pull_any(&self, reference: &Reference, options: &Options, ctx: &Context) -> Task<Child> {
+        if let Err(e) = options.only("pull_any", &["platform"]) {
+            return Task::ready(Err(e));
+        }
+        let (client, reference, platform) = (self.clone(), reference.clone(), options.platform.clone());
+        self.spawn(ctx, |ctx| async move {
+            let found = match platform {
+                Some(platform) => client.find_image(&ctx, &reference, &platform).await.map(Child::Image),
+                None => client.get(&ctx, &reference).await.map(|(_, child)| child),
+            };
+            found.map_err(|e| e.or_subject(&reference))
+        })
+    }
+
     async fn find_image(&self, ctx: &Context, reference: &Reference, platform: &Platform) -> Result<Image> {
         /// Indexes may nest; deeper than this they are a trap.
         const DEPTH: usize = 8;

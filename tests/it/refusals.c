@@ -170,6 +170,7 @@ static void *fresh(int type) {
     case T_parb_layer: must(parb_layer_from_bytes(tar, sizeof tar, NULL, NULL, (parb_layer **)&out)); break;
     case T_parb_layer_builder: out = parb_layer_builder_new(); break;
     case T_parb_layer_writer: must(parb_layer_writer_new(NULL, NULL, (parb_layer_writer **)&out)); break;
+    case T_parb_matcher: out = parb_matcher_new(); break;
     case T_parb_op: must(parb_image_config_start(live[T_parb_image], NULL, NULL, (parb_op **)&out)); break;
     case T_parb_options: out = parb_options_new(); break;
     case T_parb_queue: must(parb_queue_new((parb_queue **)&out)); break;
@@ -265,7 +266,7 @@ static void set_up(const char *dir) {
   live[T_parb_map] = (void *)parb_image_annotations(live[T_parb_image]);
   for (int t = 0; t < N_TYPES; t++) {
     if (live[t] != NULL) memcpy(tags[t], live[t], 8);
-    else if (t != T_parb_event) {
+    else if (t != T_parb_event && t != T_parb_report) {
       fprintf(stderr, "setting up: no live %s\n", TYPE_NAMES[t]);
       exit(2);
     }
