@@ -36,7 +36,7 @@ impl Daemon {
         let tar = Input::Chunks(layer.uncompressed_chunks(ctx, None).await?);
         let as_it_is = CompressionOptions { kind: Some(Compression::None), level: None };
         let mut spool = Spool::create(&place.engine, &place.spool_dir, &place.stats).await?;
-        let made = encode(&place.engine, &place.stats, tar, as_it_is, &mut spool, |_| ()).await;
+        let made = encode(&place.engine, &place.stats, &place.spool_dir, tar, as_it_is, &mut spool, |_| ()).await;
         let made = made.map_err(|e| e.or_subject(&layer.descriptor().digest))?;
         let source: Arc<dyn Source> = Arc::new(spool.finish().await?);
         let descriptor = Descriptor::new(MediaType::OCI_LAYER, made.digest, made.size);
