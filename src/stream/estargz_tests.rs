@@ -29,11 +29,14 @@ fn sample_tar() -> Vec<u8> {
         let mut header = Header::new_ustar();
         header.set_entry_type(kind);
         header.set_mode(0o4755);
-        (header.set_uid(7), header.set_gid(8), header.set_mtime(1_600_000_000));
+        header.set_uid(7);
+        header.set_gid(8);
+        header.set_mtime(1_600_000_000);
         header.set_username("me").unwrap();
         header.set_size(data.len() as u64);
         if matches!(kind, EntryType::Char) {
-            (header.set_device_major(1).unwrap(), header.set_device_minor(3).unwrap());
+            header.set_device_major(1).unwrap();
+            header.set_device_minor(3).unwrap();
         }
         match link {
             "" => tar.append_data(&mut header, name, data).unwrap(),
@@ -236,7 +239,8 @@ fn what_the_table_can_not_say_is_refused() {
     let bench = Bench::new(1);
     let one = |change: &dyn Fn(&mut Header)| {
         let mut header = Header::new_gnu();
-        (header.set_path("odd").unwrap(), header.set_size(0));
+        header.set_path("odd").unwrap();
+        header.set_size(0);
         change(&mut header);
         header.set_cksum();
         let mut tar = header.as_bytes().to_vec();

@@ -11,7 +11,9 @@ mod json;
 mod place;
 
 pub(super) use json::Line;
-pub(super) use place::{FOOTER_LEN, footer, read_footer};
+pub(super) use place::footer;
+#[cfg(test)]
+pub(super) use place::{FOOTER_LEN, read_footer};
 pub(crate) use place::{chunked_position, estargz, whole};
 
 use crate::digest::{Digest, shown};
