@@ -55,6 +55,7 @@ from .errors import (
     UnavailableError,
     UnsupportedError,
 )
+from .files import File, Files
 from .image import Image
 from .index import Index
 from .index_builder import IndexBuilder
@@ -97,6 +98,8 @@ __all__ = [
     "Descriptor",
     "DigestMismatchError",
     "Error",
+    "File",
+    "Files",
     "Finding",
     "ForkedError",
     "Image",

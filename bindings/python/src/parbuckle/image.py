@@ -12,10 +12,12 @@ from ._options import Options
 from ._times import Time, time_text
 from ._wait import UNSET, Call, CancelToken, Progress, Timeout, calling, run, seconds
 from .config import Config
+from .files import Files, name_bytes, take_files
 from .layer import Layer, LayerFacts, Sink, stored
 from .parts import Part, blobs_of
 from .reference import Descriptor, descriptor_of
 from .report import Report, take_report
+from .stream import LayerReader, opened
 
 if TYPE_CHECKING:
     from .builder import ImageBuilder
@@ -150,6 +152,19 @@ class ImageFacts(Value):
 
     def _convert(self, format: str) -> Call[Handle]:
         return calling(lib.parb_image_convert_start, self._handle, utf8(format), None, take=taking("image"))
+
+    def _filesystem(self) -> Call[Handle]:
+        return calling(lib.parb_image_filesystem_start, self._handle, None, take=taking("reader"))
+
+    def _flatten(self, options: Options) -> Call[Handle]:
+        return calling(lib.parb_image_flatten_start, self._handle, options, take=taking("image"))
+
+    def _files(self) -> Call[Files]:
+        return calling(lib.parb_image_files_start, self._handle, None, take=take_files)
+
+    def _open_file(self, path: str) -> Call[Handle]:
+        start = lib.parb_image_open_file_start
+        return calling(start, self._handle, name_bytes(path), None, take=taking("reader"))
 
     def _edit_file(self, path: str, data: Any, options: Options) -> Call[Handle]:
         start, content = lib.parb_image_edit_file_start, octets(data)
@@ -339,6 +354,52 @@ class Image(ImageFacts):
     ) -> Image:
         """The image in the media types of "docker" or "oci". No blob changes."""
         return Image(run(self._convert(format), seconds(timeout, self._timeout), cancel, progress), self._timeout)
+
+    def filesystem(
+        self, *, timeout: Timeout = UNSET, cancel: Optional[CancelToken] = None, progress: Optional[Progress] = None
+    ) -> LayerReader:
+        """Opens the image's file system as one tar: what a container made of it sees.
+
+        A file for tarfile's mode "r|". `timeout` is for opening it, and for each read; `progress` is told 0 as its
+        total, which is not known.
+        """
+        return opened(self._filesystem(), 0, seconds(timeout, self._timeout), cancel, progress)
+
+    def files(
+        self, *, timeout: Timeout = UNSET, cancel: Optional[CancelToken] = None, progress: Optional[Progress] = None
+    ) -> Files:
+        """Every path of the image's file system: a directory before what is in it, sorted by name, with its layer."""
+        return run(self._files(), seconds(timeout, self._timeout), cancel, progress)
+
+    def open_file(
+        self,
+        path: str,
+        *,
+        timeout: Timeout = UNSET,
+        cancel: Optional[CancelToken] = None,
+        progress: Optional[Progress] = None,
+    ) -> LayerReader:
+        """Opens one file of the image's file system; symbolic links are followed within the image."""
+        return opened(self._open_file(path), 0, seconds(timeout, self._timeout), cancel, progress)
+
+    def read_file(self, path: str, *, timeout: Timeout = UNSET, cancel: Optional[CancelToken] = None) -> bytes:
+        """The content of one file of the image's file system."""
+        with self.open_file(path, timeout=timeout, cancel=cancel) as stream:
+            return stream.read()
+
+    def flatten(
+        self,
+        *,
+        sink: Optional[Sink] = None,
+        compression: Optional[str] = None,
+        level: int = 0,
+        timeout: Timeout = UNSET,
+        cancel: Optional[CancelToken] = None,
+        progress: Optional[Progress] = None,
+    ) -> Image:
+        """The image with one layer in place of all, and one line of history."""
+        call = self._flatten(stored(sink, compression, level))
+        return Image(run(call, seconds(timeout, self._timeout), cancel, progress), self._timeout)
 
     def edit_file(
         self,

@@ -171,6 +171,9 @@ class IndexFacts(Value, Sequence[Descriptor]):
     def _convert(self, format: str) -> Call[Handle]:
         return calling(lib.parb_index_convert_start, self._handle, utf8(format), None, take=taking("index"))
 
+    def _flatten(self, options: Options) -> Call[Handle]:
+        return calling(lib.parb_index_flatten_start, self._handle, options, take=taking("index"))
+
     @staticmethod
     def _random(images: int, layers: int, layer_size: int, seed: int, options: Options) -> Call[Handle]:
         counts = natural("images", images, 32), natural("layers", layers, 32)
@@ -318,6 +321,20 @@ class Index(IndexFacts):
     ) -> Index:
         """The index, and all that is below it, in the media types of "docker" or "oci"."""
         return Index(run(self._convert(format), seconds(timeout, self._timeout), cancel, progress), self._timeout)
+
+    def flatten(
+        self,
+        *,
+        sink: Optional[Sink] = None,
+        compression: Optional[str] = None,
+        level: int = 0,
+        timeout: Timeout = UNSET,
+        cancel: Optional[CancelToken] = None,
+        progress: Optional[Progress] = None,
+    ) -> Index:
+        """The index with every image flattened, as `Image.flatten` does; attestations are left out."""
+        call = self._flatten(stored(sink, compression, level))
+        return Index(run(call, seconds(timeout, self._timeout), cancel, progress), self._timeout)
 
     def edit(self) -> IndexBuilder:
         """A builder of an index like this one."""

@@ -12,10 +12,11 @@ from ._handle import Handle, Value, finish, octets, take_json, taking
 from ._library import check, lib, local_path, natural, text, utf8, utf8_or_none
 from ._options import Options
 from ._wait import UNSET, Call, CancelToken, Progress, Timeout, calling, run, seconds
+from .files import Files, take_files
 from .parts import Part, blobs_of
 from .reference import Descriptor, descriptor_of
 from .report import Report, take_report
-from .stream import PIECE, LayerReader, LayerWriter, Pieces
+from .stream import PIECE, LayerReader, LayerWriter, opened
 
 if TYPE_CHECKING:
     from .cache import CacheFacts
@@ -140,6 +141,9 @@ class LayerFacts(Value):
 
     def _toc(self) -> Call[list[dict[str, Any]]]:
         return calling(lib.parb_layer_toc_json_start, self._handle, None, take=take_json)
+
+    def _files(self) -> Call[Files]:
+        return calling(lib.parb_layer_files_start, self._handle, None, take=take_files)
 
     def _open_file(self, path: str) -> Call[Handle]:
         return calling(lib.parb_layer_open_file_start, self._handle, utf8(path), None, take=taking("reader"))
@@ -364,6 +368,12 @@ class Layer(LayerFacts):
         """
         return run(self._toc(), seconds(timeout, self._timeout), cancel)
 
+    def files(
+        self, *, timeout: Timeout = UNSET, cancel: Optional[CancelToken] = None, progress: Optional[Progress] = None
+    ) -> Files:
+        """The layer's own entries in their order, whiteouts among them."""
+        return run(self._files(), seconds(timeout, self._timeout), cancel, progress)
+
     def open_file(
         self,
         path: str,
@@ -376,7 +386,7 @@ class Layer(LayerFacts):
 
         Hard links are followed; other layers play no part.
         """
-        return self._reader(self._open_file(path), 0, timeout, cancel, progress)
+        return opened(self._open_file(path), 0, seconds(timeout, self._timeout), cancel, progress)
 
     def read_file(self, path: str, *, timeout: Timeout = UNSET, cancel: Optional[CancelToken] = None) -> bytes:
         """The content of one file of the layer."""
@@ -391,7 +401,7 @@ class Layer(LayerFacts):
         progress: Optional[Progress] = None,
     ) -> LayerReader:
         """Opens the layer's bytes as they are stored. `timeout` is for opening it, and for each read."""
-        return self._reader(self._open(False), self.size, timeout, cancel, progress)
+        return opened(self._open(False), self.size, seconds(timeout, self._timeout), cancel, progress)
 
     def open_uncompressed(
         self,
@@ -401,24 +411,13 @@ class Layer(LayerFacts):
         progress: Optional[Progress] = None,
     ) -> LayerReader:
         """Opens the layer's tar. `progress` is told 0 as its total, which is not known."""
-        return self._reader(self._open(True), 0, timeout, cancel, progress)
+        return opened(self._open(True), 0, seconds(timeout, self._timeout), cancel, progress)
 
     def __iter__(self) -> Iterator[bytes]:
         """The layer's bytes as they are stored, in pieces of whatever size they come."""
         with self.open() as stream:
             while piece := stream.read(PIECE):
                 yield piece
-
-    def _reader(
-        self,
-        call: Call[Handle],
-        size: int,
-        timeout: Timeout,
-        cancel: Optional[CancelToken],
-        progress: Optional[Progress],
-    ) -> LayerReader:
-        limit = seconds(timeout, self._timeout)
-        return LayerReader(Pieces(run(call, limit, cancel), limit, cancel), size, progress)
 
 
 def _pieces_of(fileobj: Any) -> Iterator[Any]:

@@ -70,8 +70,19 @@ class Pieces:
         self._op = self._reader = None
 
 
+def opened(
+    call: Call[Handle],
+    size: int,
+    timeout: Optional[float],
+    cancel: Optional[CancelToken],
+    progress: Optional[Progress],
+) -> LayerReader:
+    """The stream that a call gives; 0: its size is not known."""
+    return LayerReader(Pieces(run(call, timeout, cancel), timeout, cancel), size, progress)
+
+
 class LayerReader(io.RawIOBase):
-    """A layer's bytes, verified: the end comes only if every byte was right. What `Layer.open` gives.
+    """Bytes, verified: the end comes only if every byte was right. What `Layer.open` and its like give.
 
     Not seekable, so tarfile wants mode "r|". Close it, or use it in `with`: that ends the transfer.
     """

@@ -10,10 +10,11 @@ from .._times import Time
 from .._wait import UNSET, Progress, Timeout, seconds
 from ..builder import BuilderBase
 from ..config import Config
+from ..files import Files
 from ..image import Image, ImageFacts, NewImage
 from ..layer import LayerFacts, Sink, stored
 from ..report import Report
-from .layer import AsyncLayer
+from .layer import AsyncLayer, AsyncReader
 
 
 class AsyncImage(ImageFacts):
@@ -169,6 +170,36 @@ class AsyncImage(ImageFacts):
         return AsyncImage(
             await run(self._convert(format), seconds(timeout, self._timeout), None, progress), self._timeout
         )
+
+    def filesystem(self, *, timeout: Timeout = UNSET, progress: Optional[Progress] = None) -> AsyncReader:
+        """A reader of the image's file system as one tar: what a container made of it sees."""
+        return AsyncReader(self._filesystem(), 0, seconds(timeout, self._timeout), progress)
+
+    async def files(self, *, timeout: Timeout = UNSET, progress: Optional[Progress] = None) -> Files:
+        """Every path of the image's file system: a directory before what is in it, sorted by name, with its layer."""
+        return await run(self._files(), seconds(timeout, self._timeout), None, progress)
+
+    def open_file(self, path: str, *, timeout: Timeout = UNSET, progress: Optional[Progress] = None) -> AsyncReader:
+        """A reader of one file of the image's file system; symbolic links are followed within the image."""
+        return AsyncReader(self._open_file(path), 0, seconds(timeout, self._timeout), progress)
+
+    async def read_file(self, path: str, *, timeout: Timeout = UNSET) -> bytes:
+        """The content of one file of the image's file system."""
+        async with self.open_file(path, timeout=timeout) as reader:
+            return await reader.read()
+
+    async def flatten(
+        self,
+        *,
+        sink: Optional[Sink] = None,
+        compression: Optional[str] = None,
+        level: int = 0,
+        timeout: Timeout = UNSET,
+        progress: Optional[Progress] = None,
+    ) -> AsyncImage:
+        """The image with one layer in place of all, and one line of history."""
+        call = self._flatten(stored(sink, compression, level))
+        return AsyncImage(await run(call, seconds(timeout, self._timeout), None, progress), self._timeout)
 
     async def edit_file(
         self,

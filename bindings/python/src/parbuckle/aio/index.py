@@ -146,6 +146,19 @@ class AsyncIndex(IndexFacts):
             await run(self._convert(format), seconds(timeout, self._timeout), None, progress), self._timeout
         )
 
+    async def flatten(
+        self,
+        *,
+        sink: Optional[Sink] = None,
+        compression: Optional[str] = None,
+        level: int = 0,
+        timeout: Timeout = UNSET,
+        progress: Optional[Progress] = None,
+    ) -> AsyncIndex:
+        """The index with every image flattened, as `AsyncImage.flatten` does; attestations are left out."""
+        call = self._flatten(stored(sink, compression, level))
+        return AsyncIndex(await run(call, seconds(timeout, self._timeout), None, progress), self._timeout)
+
     def edit(self) -> AsyncIndexBuilder:
         """A builder of an index like this one."""
         return AsyncIndexBuilder(self)

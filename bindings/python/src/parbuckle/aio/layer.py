@@ -9,6 +9,7 @@ from typing import Any, Optional
 from .._handle import Handle
 from .._loop import run, wait_for
 from .._wait import UNSET, Call, CancelToken, Progress, Timeout, seconds
+from ..files import Files
 from ..layer import Layer, LayerFacts, NewLayer, Path, Sink, stored
 from ..layer_builder import LayerBuilderBase
 from ..report import Report
@@ -224,6 +225,10 @@ class AsyncLayer(LayerFacts):
     def open_uncompressed(self, *, timeout: Timeout = UNSET, progress: Optional[Progress] = None) -> AsyncReader:
         """A reader of the layer's tar. `progress` is told 0 as its total, which is not known."""
         return AsyncReader(self._open(True), 0, seconds(timeout, self._timeout), progress)
+
+    async def files(self, *, timeout: Timeout = UNSET, progress: Optional[Progress] = None) -> Files:
+        """The layer's own entries in their order, whiteouts among them."""
+        return await run(self._files(), seconds(timeout, self._timeout), None, progress)
 
     def open_file(self, path: str, *, timeout: Timeout = UNSET, progress: Optional[Progress] = None) -> AsyncReader:
         """A reader of one file of the layer. With a table of contents only what is needed is fetched."""
