@@ -5,8 +5,8 @@
         layer = parbuckle.Layer.from_file("app.tar", sink=client.repository("registry.example/app"))
         client.push("registry.example/app:1", base.edit().add_layer(layer).env(APP_MODE="production").build())
 
-Images also lie in a `Layout`, an `Archive`, a `Daemon`, a `MemoryStore`, and are read through a `Cache`. Each class whose
-name begins with `Async` is the same for asyncio; `Server` is a registry for tests. Failures are subclasses of `Error`.
+Images also lie in a `Layout`, an `Archive`, a `Daemon` or a `MemoryStore`, and are read through a `Cache`. What begins
+with `Async` is the same for asyncio; `Server` is a registry for tests. Failures are subclasses of `Error`.
 """
 
 from ._version import __version__

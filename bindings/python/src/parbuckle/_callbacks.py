@@ -28,8 +28,8 @@ HasBlob = Callable[[Descriptor], Optional[bool]]
 
 #: So much is read at once from a file that can't read into a buffer.
 _PIECE = 256 << 10
-#: How long the end of the process waits for callbacks.
-_AT_EXIT = 1.0
+#: How long the end of the process waits until no more callbacks come, and how long none must come.
+_AT_EXIT, _QUIET = 1.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class _Blobs:
 _numbers = itertools.count(1)
 _known: dict[int, Any] = {}
 _running: set[int] = set()
+_latest = 0
 _ended = False
 
 
@@ -79,12 +80,14 @@ def _keep(what: Any) -> int:
 
 def _called(work: Callable[[], None]) -> Optional[int]:
     """The answer to a callback: none, or an error for what the work raised."""
-    number = next(_numbers)
+    global _latest
+    number = _latest = next(_numbers)
     _running.add(number)
     try:
-        if _ended:
+        if not _ended:
+            work()
+        if _ended:  # so that the library asks no more
             raise RuntimeError("the interpreter is ending")
-        work()
         return None
     except BaseException as e:
         carried[number] = e
@@ -195,12 +198,15 @@ def binary(piece: Any) -> Any:
 
 
 def _end() -> None:
-    """No callback is to run when the interpreter is taken down."""
+    """No callback is to come when the interpreter is taken down: its thread would be ended in the library's midst."""
     global _ended
     _ended = True
-    deadline = time.monotonic() + _AT_EXIT
-    while _running and time.monotonic() < deadline:
-        time.sleep(0.01)
+    quiet = began = time.monotonic()
+    while _known and time.monotonic() < min(quiet + _QUIET, began + _AT_EXIT):
+        seen = _latest
+        time.sleep(0.005)
+        if _running or _latest != seen:
+            quiet = time.monotonic()
 
 
 atexit.register(_end)

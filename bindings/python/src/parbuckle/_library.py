@@ -55,7 +55,9 @@ def check(error: Optional[int]) -> None:
     """Raises the error that a function returned; none: nothing. What a callback raised comes out as it is."""
     if error:
         try:
-            raised = carried.get(lib.parb_error_user(error))
+            # Out of the list, or its traceback would keep alive for ever what keeps the error alive. Whoever else gets
+            # a copy of the error is told in words.
+            raised = carried.pop(lib.parb_error_user(error), None)
             raise _exception(error) if raised is None else raised
         finally:
             lib.parb_error_free(error)

@@ -21,7 +21,7 @@ from .layer import Path, Sink, stored
 from .stream import PIECE
 
 #: An image or an index, or several images: by name, or without.
-Images = Union[ImageFacts, IndexFacts, Mapping[str, ImageFacts], Iterable[ImageFacts]]
+Images = Union[ImageFacts, IndexFacts, Mapping[str, Union[ImageFacts, IndexFacts]], Iterable[ImageFacts]]
 
 
 class ArchiveFacts(Medium):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Union, overload
+from typing import Union, overload
 
 from ._handle import Handle, taking
 from ._library import lib, text
@@ -35,10 +34,10 @@ class Report(Sequence[Finding]):
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
 
-    def to_json(self) -> list[dict[str, Any]]:
-        """The findings as they are written in JSON: objects with "code", "subject" and "message"."""
-        found: list[dict[str, Any]] = json.loads(text(lib.parb_report_json(self._handle)) or "[]")
-        return found
+    @property
+    def json(self) -> str:
+        """The findings as a JSON list of objects with "code", "subject" and "message"."""
+        return text(lib.parb_report_json(self._handle)) or "[]"
 
     def __len__(self) -> int:
         return int(lib.parb_report_count(self._handle))
