@@ -6,6 +6,8 @@ import gzip
 import io
 import json
 import os
+import subprocess
+import sys
 import tarfile
 import tempfile
 import threading
@@ -334,6 +336,23 @@ def test_from_medium_to_medium(tmp_path: Path) -> None:
         back = site.client.pull(site.name("b:1"))
         back.validate()
         assert back.digest == image.digest
+
+
+def test_example(tmp_path: Path) -> None:
+    """examples/python/shelf.py, twice, with something else under the name in between."""
+    program = Path(__file__).parents[3] / "examples" / "python" / "shelf.py"
+    with Site() as site:
+        name = site.name("a:1")
+        said = []
+        for seed in (1, 2):
+            site.client.push(name, image_of(1000, seed))
+            run = subprocess.run([sys.executable, program, tmp_path, name], capture_output=True, text=True, timeout=60)
+            assert run.returncode == 0, run.stderr
+            said.append(run.stdout)
+    assert f"{name}: 2 files" in said[0] and "removed sha256:" not in said[0]
+    assert "file" in said[1] and "removed " in said[1]
+    with Archive.open(tmp_path / "images.tar") as archive:
+        assert archive.image(name).config().json == image_of(1000, 2).config().json
 
 
 def test_exports_of_a_tar(tmp_path: Path) -> None:

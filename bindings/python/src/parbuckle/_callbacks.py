@@ -10,6 +10,7 @@ import atexit
 import io
 import itertools
 import os
+import threading
 import time
 from ctypes import c_uint8
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ HasBlob = Callable[[Descriptor], Optional[bool]]
 
 #: So much is read at once from a file that can't read into a buffer.
 _PIECE = 256 << 10
-#: How long the end of the process waits until no more callbacks come, and how long none must come.
+#: How long the end of the process waits at most until no more callbacks come, and how long none must have come.
 _AT_EXIT, _QUIET = 1.0, 0.05
 
 
@@ -48,6 +49,7 @@ class _Blobs:
 _numbers = itertools.count(1)
 _known: dict[int, Any] = {}
 _running: set[int] = set()
+_parked: set[int] = set()
 _latest = 0
 _ended = False
 
@@ -78,7 +80,7 @@ def _keep(what: Any) -> int:
     return number
 
 
-def _called(work: Callable[[], None]) -> Optional[int]:
+def _called(user: int, work: Callable[[], None]) -> Optional[int]:
     """The answer to a callback: none, or an error for what the work raised."""
     global _latest
     number = _latest = next(_numbers)
@@ -86,14 +88,22 @@ def _called(work: Callable[[], None]) -> Optional[int]:
     try:
         if not _ended:
             work()
-        if _ended:  # so that the library asks no more
-            raise RuntimeError("the interpreter is ending")
         return None
     except BaseException as e:
         carried[number] = e
         return _error(e, number)
     finally:
         _running.discard(number)
+        if _ended:
+            _park(user)
+
+
+def _park(user: int) -> None:
+    """Keeps a thread of the library for ever: the interpreter goes, and nothing may come back to it."""
+    _parked.add(user)
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()
 
 
 def _error(e: BaseException, number: int) -> Optional[int]:
@@ -111,7 +121,7 @@ def _on_read(user: int, buf: int, cap: int, out_n: Any) -> Optional[int]:
     def work() -> None:
         out_n[0] = _fill(_known[user].file, (c_uint8 * cap).from_address(buf), cap)
 
-    return _called(work)
+    return _called(user, work)
 
 
 def _on_rewind(user: int) -> Optional[int]:
@@ -119,7 +129,7 @@ def _on_rewind(user: int) -> Optional[int]:
         stream = _known[user]
         stream.file.seek(stream.start)
 
-    return _called(work)
+    return _called(user, work)
 
 
 def _on_open(user: int, blob: int, offset: int, out: Any) -> Optional[int]:
@@ -129,7 +139,7 @@ def _on_open(user: int, blob: int, offset: int, out: Any) -> Optional[int]:
         _skip(file, offset)
         out[0] = _source(file, True)
 
-    return _called(work)
+    return _called(user, work)
 
 
 def _on_has(user: int, blob: int, out_exists: Any) -> Optional[int]:
@@ -137,7 +147,7 @@ def _on_has(user: int, blob: int, out_exists: Any) -> Optional[int]:
         found = _known[user].has(descriptor_of(blob))
         out_exists[0] = -1 if found is None else int(bool(found))
 
-    return _called(work)
+    return _called(user, work)
 
 
 def _on_forget(user: int) -> None:
@@ -198,14 +208,19 @@ def binary(piece: Any) -> Any:
 
 
 def _end() -> None:
-    """No callback is to come when the interpreter is taken down: its thread would be ended in the library's midst."""
+    """Waits until each thread that reads from the host is parked.
+
+    A callback that comes when the interpreter is being taken down would end its thread in the library's midst, and the
+    process with it.
+    """
     global _ended
     _ended = True
     quiet = began = time.monotonic()
     while _known and time.monotonic() < min(quiet + _QUIET, began + _AT_EXIT):
         seen = _latest
         time.sleep(0.005)
-        if _running or _latest != seen:
+        reading = any(isinstance(what, _Stream) and n not in _parked for n, what in list(_known.items()))
+        if reading or _running or _latest != seen:
             quiet = time.monotonic()
 
 
