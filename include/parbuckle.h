@@ -91,7 +91,8 @@ typedef struct parb_buf parb_buf;
 typedef struct parb_client parb_client;
 
 /**
- * How a client is to be. One thread at a time. Yours to free.
+ * How a client is to be. Calls on any number of threads may use it while nobody changes it.
+ * Yours to free.
  */
 typedef struct parb_client_options parb_client_options;
 
@@ -132,7 +133,8 @@ typedef struct parb_files parb_files;
 typedef struct parb_image parb_image;
 
 /**
- * Notes changes to an image. One thread at a time. Yours to free.
+ * Notes changes to an image. Calls on any number of threads may use it while nobody changes it.
+ * Yours to free.
  */
 typedef struct parb_image_builder parb_image_builder;
 
@@ -152,7 +154,8 @@ typedef struct parb_keychain parb_keychain;
 typedef struct parb_layer parb_layer;
 
 /**
- * Puts a small layer together, entry by entry. One thread at a time. Yours to free.
+ * Puts a small layer together, entry by entry. Calls on any number of threads may use it while nobody changes it.
+ * Yours to free.
  */
 typedef struct parb_layer_builder parb_layer_builder;
 
@@ -168,8 +171,8 @@ typedef struct parb_map parb_map;
 
 /**
  * Chooses entries of an index: of each kind of condition one must hold, of several kinds all; without any, every
- * entry is meant. Setters never fail: the call that is given the matcher reports the first mistake. One thread at a
- * time. Yours to free.
+ * entry is meant. Setters never fail: the call that is given the matcher reports the first mistake. Calls on any number
+ * of threads may use it while nobody changes it. Yours to free.
  */
 typedef struct parb_matcher parb_matcher;
 
@@ -182,7 +185,8 @@ typedef struct parb_op parb_op;
 
 /**
  * What a call may be told beside its arguments. Setters never fail: the call that is given the options reports the
- * first mistake in them. One thread at a time. Yours to free.
+ * first mistake in them. Calls on any number of threads may use them while nobody changes them.
+ * Yours to free.
  */
 typedef struct parb_options parb_options;
 
@@ -212,7 +216,8 @@ typedef struct parb_report parb_report;
 typedef struct parb_server parb_server;
 
 /**
- * How a registry server is to be. One thread at a time. Yours to free.
+ * How a registry server is to be. Calls on any number of threads may use it while nobody changes it.
+ * Yours to free.
  */
 typedef struct parb_server_options parb_server_options;
 
@@ -1768,7 +1773,7 @@ PARB_API PARB_CHECK parb_source *parb_source_new(
  */
 PARB_API void parb_source_free(parb_source *source);
 
-/* ---- 15. The file systems of images, and what is in layers (28 functions) -------------------- */
+/* ---- 15. The file systems of images, and what is in layers (27 functions) -------------------- */
 
 /**
  * Opens the file system of an image as one tar: what a container made of it sees. Whiteouts are applied; names are
@@ -1924,7 +1929,7 @@ PARB_API const char *parb_files_path_at(const parb_files *files, size_t i);
  *
  * @since 0.1
  */
-PARB_API char parb_files_kind_at(const parb_files *files, size_t i);
+PARB_API uint32_t parb_files_kind_at(const parb_files *files, size_t i);
 
 /**
  * Permission bits, set-id bits and the sticky bit.
@@ -1992,27 +1997,21 @@ PARB_API uint32_t parb_files_device_at(const parb_files *files, size_t i, uint32
 PARB_API size_t parb_files_layer_at(const parb_files *files, size_t i);
 
 /**
- * How many extended attributes it has.
+ * The names of its extended attributes; NULL where it has none. Lives as long as the list.
  *
  * @since 0.1
  */
-PARB_API size_t parb_files_xattr_count_at(const parb_files *files, size_t i);
+PARB_API const parb_strings *parb_files_xattr_names_at(const parb_files *files, size_t i);
 
 /**
- * The name of one of them. Lives as long as the list; NULL past the end.
+ * The value of one of them; NULL where it has none of that name. Lives as long as the list.
  *
- * @since 0.1
- */
-PARB_API const char *parb_files_xattr_name_at(const parb_files *files, size_t i, size_t j);
-
-/**
- * Its value. Lives as long as the list; NULL past the end.
- *
+ * @param name     such as "security.capability"
  * @param out_len  how many bytes it has; may be NULL
  * @since 0.1
  */
-PARB_API const uint8_t *parb_files_xattr_value_at(
-    const parb_files *files, size_t i, size_t j, size_t *out_len);
+PARB_API const uint8_t *parb_files_xattr_at(
+    const parb_files *files, size_t i, const char *name, size_t *out_len);
 
 /* ---- 16. Image builders (21 functions) ------------------------------------------------------- */
 

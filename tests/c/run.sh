@@ -57,6 +57,7 @@ run values
 run source
 run async
 if [ "$mode" = valgrind ]; then run faults few; else run faults; fi
+run filesystem
 run cancel "$moments" "$late"
 run process "$clients"
 run jobs
