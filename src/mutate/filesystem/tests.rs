@@ -32,7 +32,7 @@ impl Source for Blobs {
 }
 
 fn entry(kind: Kind, name: &str, data: &[u8]) -> Vec<u8> {
-    let mut entry = TarEntry::directory(name.into());
+    let mut entry = TarEntry::directory(name.as_bytes());
     (entry.kind, entry.size, entry.stored) = (kind, data.len() as u64, data.len() as u64);
     [&entry.encode()[..], data, &crate::stream::tar_filling(data.len() as u64)].concat()
 }
