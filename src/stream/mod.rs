@@ -36,6 +36,7 @@ pub(crate) use spool::{Spool, SpoolBlob};
 pub(crate) use stats::Stats;
 pub(crate) use tar::{DirTar, TarEntries};
 pub(crate) use tar::{END as TAR_END, filling as tar_filling};
+#[allow(unused_imports)] // `Timestamp` is for what changes times
 pub(crate) use tar::{Kind, TarContent, TarEntry, TarStream, Timestamp};
 
 /// What one job handles: large enough that starting it costs nothing, small enough that nobody waits for it. It is

@@ -209,6 +209,9 @@ enum Parents {
     Impossible,
 }
 
+/// A symbolic link: its path, its number in the layer, itself, and for a hard link to one the path and number of that.
+type Link = (Key, u32, TarEntry, Option<(Key, u32)>);
+
 /// One layer while it streams by.
 struct Now {
     layer: u32,
@@ -218,7 +221,7 @@ struct Now {
     risks: Risks,
     /// Links that go into the stream when the layer has ended, unless it puts something else in their place: so nothing
     /// in the stream ever lies behind one. With the entry that a hard link to one names.
-    links: Vec<(Key, u32, TarEntry, Option<(Key, u32)>)>,
+    links: Vec<Link>,
 }
 
 impl Now {

@@ -42,7 +42,7 @@ enum Seen {
     /// A hard link to this.
     Link(Vec<u8>),
     /// The path itself, or something above it that is no directory.
-    Entry(TarEntry),
+    Entry(Box<TarEntry>),
 }
 
 async fn find(image: &Image, path: &[u8], ctx: &Context) -> Result<Chunks> {
@@ -112,11 +112,11 @@ async fn look(image: &Image, wanted: &[u8], also: &[Vec<u8>], ctx: &Context) -> 
             }
             Kind::HardLink if is_it || also.contains(&name) => match contents.remove(&entry.link) {
                 Some(content) => drop(contents.insert(name, content)),
-                None if also.contains(&entry.link) => return Ok(Seen::Entry(entry)), // to what has no content
+                None if also.contains(&entry.link) => return Ok(Seen::Entry(Box::new(entry))), // to what has no content
                 None => return Ok(Seen::Link(entry.link)),
             },
             _ if also.contains(&name) => {}
-            _ if counts => seen = Seen::Entry(entry),
+            _ if counts => seen = Seen::Entry(Box::new(entry)),
             _ => {}
         }
         itself |= is_it; // a layer may have it twice: the last one counts
