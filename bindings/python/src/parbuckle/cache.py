@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, Optional
+from typing import Any, Optional
 
 from ._handle import Handle, buf_of, finish, taking
 from ._library import check, lib, local_path, natural, utf8

@@ -266,7 +266,7 @@ class Image(ImageFacts):
         cancel: Optional[CancelToken] = None,
         progress: Optional[Progress] = None,
     ) -> Report:
-        """Everything that is wrong with the image: digests, sizes, diff ids, media types, what its parts say of each other.
+        """Everything that is wrong with the image: digests, sizes, diff ids, media types, what parts say of each other.
 
         `fast`: reads only the config, and looks whether the layers are there.
         """

@@ -279,7 +279,7 @@ class Index(IndexFacts):
         cancel: Optional[CancelToken] = None,
         progress: Optional[Progress] = None,
     ) -> Report:
-        """Everything that is wrong with the index and what is below it, and whether its entries say what the images are.
+        """Everything that is wrong with the index and what is below it, and whether its entries say what images are.
 
         `fast`: reads no layers, and looks only whether they are there.
         """

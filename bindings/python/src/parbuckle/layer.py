@@ -28,7 +28,7 @@ Path = Union[str, bytes, "os.PathLike[Any]"]
 
 
 class Sink:
-    """Where the bytes of new layers go: a repository (`Client.repository`), a layout, a cache or a store (their `sink`).
+    """Where the bytes of new layers go: a repository (`Client.repository`), a layout, a cache, a store (their `sink`).
 
     Layers are written there while they are compressed, and an image that has them, put there later, finds them.
     """

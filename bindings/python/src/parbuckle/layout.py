@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
 from ._handle import Handle, finish, take_strings, taking
 from ._library import lib, local_path, utf8, utf8_or_none
@@ -35,7 +35,7 @@ class LayoutFacts(Medium):
 
     @property
     def sink(self) -> Sink:
-        """The layout as a sink for new layers. They are garbage until an image with them is added or they are dropped."""
+        """The layout as a sink for new layers: garbage until an image with them is added, and kept while they live."""
         return sink_of(lib.parb_sink_layout, self._handle, self._timeout)
 
     def __repr__(self) -> str:
@@ -198,7 +198,7 @@ class Layout(LayoutFacts, Blocking):
         run(self._annotate(matcher, key, value), seconds(timeout, self._timeout), cancel)
 
     def gc(self, *, timeout: Timeout = UNSET, cancel: Optional[CancelToken] = None) -> list[str]:
-        """Removes the blobs that nothing in index.json leads to, and gives their digests, and paths of other remains."""
+        """Removes the blobs that nothing in index.json leads to; gives their digests, and paths of other remains."""
         return run(self._gc(), seconds(timeout, self._timeout), cancel)
 
     def fsck(

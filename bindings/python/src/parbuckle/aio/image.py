@@ -86,7 +86,7 @@ class AsyncImage(ImageFacts):
         timeout: Timeout = UNSET,
         progress: Optional[Progress] = None,
     ) -> Report:
-        """Everything that is wrong with the image: digests, sizes, diff ids, media types, what its parts say of each other.
+        """Everything that is wrong with the image: digests, sizes, diff ids, media types, what parts say of each other.
 
         `fast`: reads only the config, and looks whether the layers are there.
         """

@@ -19,7 +19,7 @@ from .index import AsyncIndex
 
 
 class AsyncLayout(LayoutFacts, Awaited):
-    """An OCI image layout: `async with await AsyncLayout.open(path) as layout: …`. Several processes may work in one at once."""
+    """An OCI image layout, in which several processes may work: `async with await AsyncLayout.open(path) as layout`."""
 
     __slots__ = ()
 
@@ -116,7 +116,7 @@ class AsyncLayout(LayoutFacts, Awaited):
         await run(self._annotate(matcher, key, value), seconds(timeout, self._timeout))
 
     async def gc(self, *, timeout: Timeout = UNSET) -> list[str]:
-        """Removes the blobs that nothing in index.json leads to, and gives their digests, and paths of other remains."""
+        """Removes the blobs that nothing in index.json leads to; gives their digests, and paths of other remains."""
         return await run(self._gc(), seconds(timeout, self._timeout))
 
     async def fsck(
