@@ -113,7 +113,9 @@ def _error(e: BaseException, number: int) -> Optional[int]:
     elif isinstance(e, (FileNotFoundError, KeyError)):
         code = "NOT_FOUND"
     message = f"{type(e).__name__}: {e}".replace("\0", " ").encode("utf-8", "replace")
-    made: Optional[int] = lib.parb_error_new(_table.CODES.get(code, 0), message, number, _arrived)
+    made: Optional[int] = lib.parb_error_new(
+        _table.CODES.get(code, _table.CODES["CALLBACK"]), message, number, _arrived
+    )
     return made
 
 
@@ -224,6 +226,12 @@ def _end() -> None:
             quiet = time.monotonic()
 
 
+def _forget_parent() -> None:
+    """In a forked child no thread of the library reads on."""
+    _running.clear()
+    _parked.update(_known)
+
+
 atexit.register(_end)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_running.clear)
+    os.register_at_fork(after_in_child=_forget_parent)

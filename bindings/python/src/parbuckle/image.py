@@ -58,7 +58,8 @@ class ImageFacts(Value):
         config: its bytes; None: it is among the parts, or opened.
         open_blob: given a descriptor, opens that blob: gives bytes, or a binary file object that stands at the blob's
         first byte and is closed after use. It runs on threads of the library, many at once, and must not call what
-        waits in parbuckle. What it raises comes out of the call that wanted the bytes; all bytes are verified.
+        waits in parbuckle. What it raises comes out of the call that wanted the bytes; FileNotFoundError and KeyError mean
+        that there is no such blob. All bytes are verified.
         parts: blobs, and whole layers, images and indexes, that are looked into first.
         has_blob: given a descriptor, tells whether there is such a blob, where only that is of interest; None: unknown.
         """
