@@ -205,6 +205,34 @@ def test_odd_names() -> None:
     assert name == "na\udcffme" and image.read_file(name) == b"odd"
 
 
+def test_kinds_of_files() -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, kind, link in (
+            ("file", tarfile.REGTYPE, ""),
+            ("hard", tarfile.LNKTYPE, "file"),
+            ("soft", tarfile.SYMTYPE, "a"),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname, info.uid, info.mtime = kind, link, 7, 1.5
+            info.pax_headers = (
+                {"SCHILY.xattr.user.a": "b", "SCHILY.xattr.user.c": ""} if kind == tarfile.REGTYPE else {}
+            )
+            tar.addfile(info)
+        info = tarfile.TarInfo("null")
+        info.type, info.devmajor, info.devminor = tarfile.CHRTYPE, 1, 3
+        tar.addfile(info)
+    files = Layer.from_bytes(out.getvalue()).files()
+    assert [(f.path, f.kind, f.link) for f in files] == [
+        ("file", "f", ""),
+        ("hard", "h", "file"),
+        ("soft", "l", "a"),
+        ("null", "c", ""),
+    ]
+    assert files[0].xattrs == {"user.a": b"b", "user.c": b""} and files[1].xattrs == {}
+    assert (files[0].uid, files[0].mtime, files[3].device) == (7, 1.5, (1, 3))
+
+
 def test_estargz() -> None:
     layer = layer_of({"etc/one": "1", "etc/two": "2" * 1000}, compression="estargz")
     assert layer.has_toc and not layer_of({"a": "1"}).has_toc

@@ -7,8 +7,8 @@ from ctypes import byref, c_size_t, c_uint32, c_void_p, string_at
 from dataclasses import dataclass, field
 from typing import Optional, Union, overload
 
-from ._handle import Handle, taking
-from ._library import lib
+from ._handle import Handle, strings_of, taking
+from ._library import lib, utf8
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,13 @@ class Files(Sequence[File]):
             link=_name(lib.parb_files_link_at(files, i)),
             device=(major, minor.value),
             layer=lib.parb_files_layer_at(files, i),
-            xattrs=dict(self._xattr(i, j) for j in range(lib.parb_files_xattr_count_at(files, i))),
+            xattrs={name: self._xattr(i, name) for name in strings_of(lib.parb_files_xattr_names_at(files, i)) or []},
         )
 
-    def _xattr(self, i: int, j: int) -> tuple[str, bytes]:
+    def _xattr(self, i: int, name: str) -> bytes:
         length = c_size_t()
-        value = lib.parb_files_xattr_value_at(self._handle, i, j, byref(length))
-        name = _name(lib.parb_files_xattr_name_at(self._handle, i, j))
-        return name, string_at(value, length.value) if value and length.value else b""
+        value = lib.parb_files_xattr_at(self._handle, i, utf8(name), byref(length))
+        return string_at(value, length.value) if value and length.value else b""
 
     def __repr__(self) -> str:
         return f"<parbuckle.Files: {len(self)}>"
