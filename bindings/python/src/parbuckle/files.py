@@ -77,7 +77,7 @@ class Files(Sequence[File]):
         major = lib.parb_files_device_at(files, i, byref(minor))
         return File(
             path=_name(lib.parb_files_path_at(files, i)),
-            kind=lib.parb_files_kind_at(files, i).decode("ascii"),
+            kind=chr(lib.parb_files_kind_at(files, i)),
             mode=lib.parb_files_mode_at(files, i),
             size=lib.parb_files_size_at(files, i),
             uid=lib.parb_files_uid_at(files, i),
