@@ -26,5 +26,5 @@ with parbuckle.Server() as server:
 
 "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-index --no-deps --force-reinstall "$work"/*.whl
 export PARB_LIBRARY=$OUT/libparbuckle.so
-"$venv/bin/mypy" --strict --cache-dir "$work/mypy" src/parbuckle tests ../../examples/python/derive.py
+"$venv/bin/mypy" --strict --cache-dir "$work/mypy" src/parbuckle tests ../../examples/python/*.py
 "$venv/bin/python" -m pytest -q -p no:cacheprovider "$@"

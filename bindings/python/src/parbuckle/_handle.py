@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import weakref
 from collections.abc import Sequence
 from ctypes import c_void_p
-from typing import Any, Callable, Optional
+from typing import Any, Callable, ClassVar, Optional
 
 from ._library import check, lib, text, utf8
 
@@ -37,6 +38,16 @@ class Handle:
         return ctypes.byref(self.p)
 
 
+class Value:
+    """What is immutable, shared between threads, and had from somewhere: an image, an index, a layer."""
+
+    __slots__ = ("_handle", "_timeout")
+    _kind: ClassVar[str]
+
+    def __init__(self, handle: Handle, timeout: Optional[float] = None) -> None:
+        self._handle, self._timeout = handle, timeout
+
+
 def _free(free: Callable[[int], None], p: c_void_p) -> None:
     address, p.value = p.value, None
     if address:
@@ -58,6 +69,21 @@ def taking(kind: str) -> Callable[[c_void_p], Handle]:
 def finish(op: c_void_p) -> None:
     """How an operation without a result is ended."""
     check(lib.parb_op_finish(op))
+
+
+def take_bytes(op: c_void_p) -> bytes:
+    """How bytes are taken out of an operation."""
+    return buf_of(taking("buf")(op))
+
+
+def take_json(op: c_void_p) -> Any:
+    """The same for a JSON text, read."""
+    return json.loads(take_bytes(op))
+
+
+def take_strings(op: c_void_p) -> list[str]:
+    """How a list is taken out of an operation."""
+    return strings_of(taking("strings")(op)) or []
 
 
 def strings_of(lent: Any) -> Optional[list[str]]:
@@ -94,6 +120,17 @@ def strings_from(items: Sequence[str]) -> Handle:
     for item in items:
         lib.parb_strings_add(handle, utf8(item))
     return handle
+
+
+def octets(data: Any) -> Any:
+    """A copy of bytes, or of anything with a buffer, for the library."""
+    view = memoryview(data).cast("B")
+    return (ctypes.c_uint8 * view.nbytes).from_buffer_copy(view)
+
+
+def handles(values: Sequence[Value]) -> Any:
+    """Several values in a row."""
+    return (c_void_p * len(values))(*(value._handle.p for value in values))
 
 
 def _copy(data: Any, length: int) -> bytes:

@@ -47,11 +47,18 @@ def _load() -> ctypes.CDLL:
 lib = _load()
 
 
+#: Exceptions that callbacks raised, on their way through the library, by the number that it carries for them.
+carried: dict[int, BaseException] = {}
+
+
 def check(error: Optional[int]) -> None:
-    """Raises the error that a function returned; none: nothing."""
+    """Raises the error that a function returned; none: nothing. What a callback raised comes out as it is."""
     if error:
         try:
-            raise _exception(error)
+            # Out of the list, or its traceback would keep alive for ever what keeps the error alive. Whoever else gets
+            # a copy of the error is told in words.
+            raised = carried.pop(lib.parb_error_user(error), None)
+            raise _exception(error) if raised is None else raised
         finally:
             lib.parb_error_free(error)
 
@@ -93,6 +100,13 @@ def utf8(value: str) -> bytes:
 def utf8_or_none(value: Optional[str]) -> Optional[bytes]:
     """As `utf8`, where None means something."""
     return None if value is None else utf8(value)
+
+
+def natural(name: str, value: int, bits: int = 64) -> int:
+    """A number for the library, which has no sign. ctypes would take whatever bits there are."""
+    if not 0 <= value < 1 << bits:
+        raise ValueError(f"{name}: {value}")
+    return value
 
 
 def local_path(value: Any) -> bytes:

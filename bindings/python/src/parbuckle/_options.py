@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Optional
 
 from ._handle import Handle
-from ._library import lib, utf8
+from ._library import lib, natural, utf8
 from .reference import Reference
 
 
@@ -35,9 +35,7 @@ class Options:
     def jobs(self, jobs: Optional[int]) -> Options:
         """How many blobs at once."""
         if jobs is not None:
-            if not 0 <= jobs < 1 << 32:
-                raise ValueError(f"jobs: {jobs}")
-            lib.parb_options_set_jobs(self._made(), jobs)
+            lib.parb_options_set_jobs(self._made(), natural("jobs", jobs, 32))
         return self
 
     def layer(self, sink: Optional[Handle], compression: Optional[str], level: int) -> Options:
@@ -48,6 +46,36 @@ class Options:
             lib.parb_options_set_compression(self._made(), utf8(compression), level)
         elif level:
             raise ValueError("a level without a compression")
+        return self
+
+    def durable(self, durable: bool) -> Options:
+        """Whether a change is to survive a power cut."""
+        if durable:
+            lib.parb_options_set_durable(self._made())
+        return self
+
+    def uncompressed(self, uncompressed: bool) -> Options:
+        """Whether a cache keeps layers decompressed, too."""
+        if uncompressed:
+            lib.parb_options_set_uncompressed(self._made())
+        return self
+
+    def fast(self, fast: bool) -> Options:
+        """Whether an examination reads no layers."""
+        if fast:
+            lib.parb_options_set_fast(self._made())
+        return self
+
+    def files(self, files: bool) -> Options:
+        """Whether layers that differ are compared file by file."""
+        if files:
+            lib.parb_options_set_files(self._made())
+        return self
+
+    def archive_format(self, format: Optional[str]) -> Options:
+        """The form of an archive."""
+        if format is not None:
+            lib.parb_options_set_archive_format(self._made(), utf8(format))
         return self
 
     def format(self, format: Optional[str]) -> Options:

@@ -31,7 +31,7 @@ class Unset(Enum):
     UNSET = "the client's"
 
 
-#: The timeout that the client was made with.
+#: What is left as it is: of a timeout, that the client was made with one.
 UNSET = Unset.UNSET
 
 #: Seconds; None: no limit but those of the client for connections and answers; UNSET: the client's `timeout`.
@@ -94,6 +94,11 @@ class Call(Generic[T]):
     start: Callable[[Context, Any], Any]
     #: Given the op when it is done.
     take: Callable[[c_void_p], T]
+
+
+def calling(start: Any, *arguments: Any, take: Callable[[c_void_p], T]) -> Call[T]:
+    """The call that a function whose name ends in _start makes, given what stands before its ctx."""
+    return Call(lambda ctx, op: start(*arguments, ctx, op), take)
 
 
 def run(

@@ -19,7 +19,7 @@ from .image import Image, ImageFacts
 from .index import Index, IndexFacts
 from .keychain import Keychain
 from .layer import LayerFacts, Path, Sink
-from .reference import AnyReference, Descriptor, descriptor_of, reference
+from .reference import AnyReference, Descriptor, reference, take_descriptor
 
 #: How long the end of the process waits for clients that nobody closed.
 _AT_EXIT = 1.0
@@ -106,12 +106,8 @@ class ClientBase:
         return True
 
     def _resolve(self, name: AnyReference, platform: Optional[str]) -> Call[Descriptor]:
-        def take(op: Any) -> Descriptor:
-            return descriptor_of(take_handle(op))
-
-        ref, options, take_handle = reference(name), Options().platform(platform), taking("descriptor")
-        start = lib.parb_resolve_start
-        return Call(lambda ctx, op: start(self._handle, ref._handle, options, ctx, op), take)
+        ref, options, start = reference(name), Options().platform(platform), lib.parb_resolve_start
+        return Call(lambda ctx, op: start(self._handle, ref._handle, options, ctx, op), take_descriptor)
 
     def _pull(self, name: AnyReference, platform: Optional[str]) -> Call[Handle]:
         ref, options, start = reference(name), Options().platform(platform), lib.parb_pull_start
@@ -239,7 +235,12 @@ class Client(ClientBase):
         progress: Optional[Progress] = None,
     ) -> None:
         """Makes sure that a layer's blob is in a repository."""
-        run(self._push(repository, layer, LayerFacts, None, mount_from), seconds(timeout, self.timeout), cancel, progress)
+        run(
+            self._push(repository, layer, LayerFacts, None, mount_from),
+            seconds(timeout, self.timeout),
+            cancel,
+            progress,
+        )
 
     def close(self, *, timeout: Optional[float] = 10.0) -> None:
         """Ends everything that runs on the client, and waits until it is gone.

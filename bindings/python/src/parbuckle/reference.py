@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ctypes import c_void_p
 from dataclasses import dataclass, field
 from typing import Any, Optional, Union
 
-from ._handle import Handle, map_of
+from ._handle import Handle, map_of, taking
 from ._library import check, lib, text, utf8
 
 
@@ -96,6 +97,11 @@ class Descriptor:
     platform: Optional[str] = None
     artifact_type: Optional[str] = None
     annotations: dict[str, str] = field(default_factory=dict, hash=False)
+
+
+def take_descriptor(op: c_void_p) -> Descriptor:
+    """How a descriptor is taken out of an operation."""
+    return descriptor_of(taking("descriptor")(op))
 
 
 def descriptor_of(lent: Any) -> Descriptor:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 from ._handle import Handle, buf_of, taking
 from ._library import check, lib
 from ._wait import SLICE_MS, UNSET, Call, CancelToken, Context, Progress, Timeout, run, seconds, wait_for
-from .errors import Error, InvalidStateError, TimedOutError
+from .errors import InvalidStateError, TimedOutError
 
 if TYPE_CHECKING:
     from .layer import Layer
@@ -31,7 +31,7 @@ class Pieces:
         self._reader: Optional[Handle] = reader
         self._op: Optional[Handle] = None
         self._ctx, self._timeout = Context(None, cancel), timeout
-        self._failure: Optional[Error] = None
+        self._failure: Optional[BaseException] = None
         #: How many bytes came so far.
         self.position = 0
 
@@ -56,7 +56,7 @@ class Pieces:
             raise closed()
         try:
             check(lib.parb_op_take_buf(op, buf.out))
-        except Error as e:
+        except Exception as e:  # the library's, or a callback's
             self._failure = e
             raise
         self._op = None
@@ -70,8 +70,19 @@ class Pieces:
         self._op = self._reader = None
 
 
+def opened(
+    call: Call[Handle],
+    size: int,
+    timeout: Optional[float],
+    cancel: Optional[CancelToken],
+    progress: Optional[Progress],
+) -> LayerReader:
+    """The stream that a call gives; 0: its size is not known."""
+    return LayerReader(Pieces(run(call, timeout, cancel), timeout, cancel), size, progress)
+
+
 class LayerReader(io.RawIOBase):
-    """A layer's bytes, verified: the end comes only if every byte was right. What `Layer.open` gives.
+    """Bytes, verified: the end comes only if every byte was right. What `Layer.open` and its like give.
 
     Not seekable, so tarfile wants mode "r|". Close it, or use it in `with`: that ends the transfer.
     """
