@@ -60,6 +60,13 @@ func newError(code Code, message string) *Error {
 	return &Error{Code: code, Message: message, RetryAfter: -1}
 }
 
+// newCause is an error of this package's with what lies behind it.
+func newCause(code Code, message string, cause error) *Error {
+	err := newError(code, message)
+	err.Cause = cause
+	return err
+}
+
 // failure copies and frees a C error; nil for NULL. The error arrives as a value, so it does not matter on which thread
 // the goroutine runs next.
 func failure(ctx context.Context, e *C.parb_error) error {
@@ -85,6 +92,8 @@ func copyError(e *C.parb_error) *Error {
 	}
 	if cause := C.parb_error_cause(e); cause != nil {
 		err.Cause = copyError(cause)
+	} else {
+		err.Cause = lentTo(e) // what a callback of the program failed with
 	}
 	return err
 }
