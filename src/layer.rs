@@ -74,11 +74,11 @@ impl Layer {
         &self.0.descriptor
     }
 
-    pub(crate) fn source(&self) -> &Arc<dyn Source> {
-        &self.0.source
-    }
     pub(crate) fn home(&self) -> &Home {
         &self.0.home
+    }
+    pub(crate) fn source(&self) -> &Arc<dyn Source> {
+        &self.0.source
     }
     pub(crate) fn toc_cell(&self) -> &OnceCell<Option<Arc<Toc>>> {
         &self.0.found_out.toc

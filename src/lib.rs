@@ -75,6 +75,7 @@ pub use layer::Layer;
 pub use layout::Layout;
 pub use matcher::Matcher;
 pub use memory::MemoryStore;
+pub use mutate::filesystem::{File, FileKind, Files};
 pub use mutate::{BASE_DIGEST, BASE_NAME, BaseAnnotations};
 pub use name::{Reference, Repository};
 pub use oci::{

@@ -235,27 +235,12 @@ pub(crate) fn make(open: Reopen, subject: Option<String>, options: &Options, ctx
         Err(e) => return Task::ready(Err(e)),
     };
     home.clone().spawn(ctx, |ctx| async move {
-        let mut budget = Budget::new(TRIES, Duration::from_millis(250));
-        let mut again = Again::Yes;
-        loop {
+        let read = || async {
             let reopen = open.clone();
-            let input = home.place().engine.pool().run(move || reopen()).await??;
-            let out = begin(&home, &options, again, &ctx, &ctx).await?; // it has tries of its own
-            let failure = match fill(&home, &options, Input::Read(input), out, &ctx).await {
-                // Not in one piece; from a spool it can go in several.
-                Err(e) if e.get_http_status() == Some(413) && again == Again::Yes => {
-                    again = Again::AskTheHost;
-                    continue;
-                }
-                Err(e) if e.get_retry_after().is_some() => e,
-                Err(e) => return Err(subject.map_or(e.clone(), |s| e.or_subject(s))),
-                made => return made,
-            };
-            let message = failure.to_string();
-            let delay = budget.spend(failure)?;
-            ctx.emit(&Event { kind: "retry", subject: "layer".into(), done: 0, total: None, message });
-            tokio::time::sleep(delay).await;
-        }
+            Ok(Input::Read(home.place().engine.pool().run(move || reopen()).await??))
+        };
+        let named = |e: Error| subject.as_ref().map_or(e.clone(), |s| e.or_subject(s));
+        repeatedly(&home, &options, &ctx, read).await.map_err(named)
     })
 }
 
@@ -270,7 +255,7 @@ pub(crate) fn begin_change(call: &str, options: &Options) -> Result<(Home, Optio
 }
 
 /// Makes a layer of a stream that `open` gives as often as it takes, compressed as the options say.
-pub(crate) async fn rewrite<F>(
+pub(crate) async fn layer_of<F>(
     home: &Home,
     options: &Options,
     ctx: &Context,
@@ -279,12 +264,21 @@ pub(crate) async fn rewrite<F>(
 where
     F: Future<Output = Result<Chunks>> + Send,
 {
+    repeatedly(home, options, ctx, || async { Ok(Input::Chunks(open().await?)) }).await
+}
+
+/// Makes a layer, as often as it takes.
+async fn repeatedly<F>(home: &Home, options: &Options, ctx: &Context, open: impl Fn() -> F) -> Result<Layer>
+where
+    F: Future<Output = Result<Input>>,
+{
     let mut budget = Budget::new(TRIES, Duration::from_millis(250));
     let mut again = Again::Yes;
     loop {
-        let input = Input::Chunks(open().await?);
-        let out = begin(home, options, again, ctx, ctx).await?;
+        let input = open().await?;
+        let out = begin(home, options, again, ctx, ctx).await?; // it has tries of its own
         let failure = match fill(home, options, input, out, ctx).await {
+            // Not in one piece; from a spool it can go in several.
             Err(e) if e.get_http_status() == Some(413) && again == Again::Yes => {
                 again = Again::AskTheHost;
                 continue;

@@ -40,7 +40,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tar::{Entries, Found};
 
-/// The largest manifest.json, index.json or `repositories`.
+/// The largest manifest.json or `repositories`.
 const MAX_DOCUMENT: u64 = 1 << 20;
 
 /// An archive of images, open to be read. A clone is the same archive; images that came out of it keep it open.

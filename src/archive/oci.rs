@@ -1,6 +1,6 @@
 //! An OCI layout in a tar: index.json names manifests, and all content lies under its digest.
 
-use super::{Archive, Entries, Found, MAX_DOCUMENT, Wanted, which_one};
+use super::{Archive, Entries, Found, Wanted, which_one};
 use crate::content::Content;
 use crate::context::Context;
 use crate::digest::Digest;
@@ -32,7 +32,7 @@ pub(super) struct Layout {
 
 impl Layout {
     pub(super) async fn read(entries: &Entries, found: &Found) -> Result<Layout> {
-        let raw = entries.small(found, MAX_DOCUMENT).await?;
+        let raw = entries.small(found, DEFAULT_MAX_MANIFEST).await?;
         let index = IndexManifest::from_bytes(raw, None).map_err(|e| e.or_subject(entries.called("index.json")))?;
         Ok(Layout { index })
     }

@@ -6,8 +6,8 @@
 mod append;
 mod copy;
 mod digest;
-//mod export;
-//mod flatten;
+mod export;
+mod flatten;
 mod index;
 mod medium;
 mod mutate;
@@ -80,6 +80,8 @@ enum Command {
     #[command(visible_alias = "cp")]
     Copy(copy::Copy),
     Digest(digest::Digest),
+    Export(export::Export),
+    Flatten(flatten::Flatten),
     Mutate(mutate::Mutate),
     Pull(pull::Pull),
     Push(push::Push),
@@ -96,6 +98,8 @@ impl Command {
             Command::Append(command) => command.run(global, &ctx),
             Command::Copy(command) => command.run(global, &ctx),
             Command::Digest(command) => command.run(global, &ctx),
+            Command::Export(command) => command.run(global, &ctx),
+            Command::Flatten(command) => command.run(global, &ctx),
             Command::Mutate(command) => command.run(global, &ctx),
             Command::Pull(command) => command.run(global, &ctx),
             Command::Push(command) => command.run(global, &ctx),

@@ -318,7 +318,7 @@ unsafe fn index(
 /// @param refs     the name of each image, in the same order; "": it gets none. In Docker's form and in the legacy one a
 ///                 name is a reference, which means "latest" without a tag, and no name with a digest; in OCI's it is
 ///                 any text. NULL: no names at all
-/// @param options  format, jobs, foreign_layers
+/// @param options  format, jobs, foreign_layers (the legacy form has all layers, whatever it says)
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]

@@ -3,6 +3,7 @@
 //! * `anew`: what the layers that are written anew have in common;
 //! * `convert`: an image, or an index with all its images, in Docker's or OCI's media types;
 //! * `edit`: one file of an image;
+//! * `filesystem`: all layers as one tree: the merged tar, lists of files, single files, flattened images;
 //! * `rebase`: another base below an image;
 //! * `recompress`: the same layers, compressed in another way;
 //! * `time`: one time everywhere;
@@ -11,6 +12,7 @@
 mod anew;
 mod convert;
 mod edit;
+pub(crate) mod filesystem;
 mod rebase;
 mod recompress;
 mod time;

@@ -53,7 +53,7 @@ async fn recompress(image: &Image, home: &Home, options: &Options, ctx: &Context
         // What the config claims is checked; without one, there is nothing to hold it against.
         let claimed = if known { Some(layer.find_diff_id(ctx).await?.clone()) } else { None };
         let open = || layer.uncompressed_chunks(ctx, claimed.as_ref());
-        writer::rewrite(home, options, ctx, open).await.map_err(|e| e.or_subject(&layer.descriptor().digest)).map(Ok)
+        writer::layer_of(home, options, ctx, open).await.map_err(|e| e.or_subject(&layer.descriptor().digest)).map(Ok)
     };
     let made = anew::each(image.layers(), options.jobs, remake).await?;
 

@@ -120,7 +120,7 @@ impl Timing<'_> {
                 Ok(Verdict::Keep)
             }))
         };
-        let made = writer::rewrite(self.home, &options, ctx, open).await;
+        let made = writer::layer_of(self.home, &options, ctx, open).await;
         made.map_err(|e| e.or_subject(&layer.descriptor().digest))
     }
 }

@@ -52,7 +52,7 @@ async fn for_windows(layer: &Layer, home: &Home, options: &Options, ctx: &Contex
         Ok(rewritten(tar, [directory(FILES).encode(), directory(HIVES).encode()].concat(), below_files))
     };
     let made =
-        writer::rewrite(home, &options, ctx, open).await.map_err(|e| e.or_subject(&layer.descriptor().digest))?;
+        writer::layer_of(home, &options, ctx, open).await.map_err(|e| e.or_subject(&layer.descriptor().digest))?;
     let new = made.descriptor();
     let docker = layer.descriptor().media_type.is_docker() && new.media_type != MediaType::OCI_LAYER_ZSTD;
     let media_type = if docker { new.media_type.to_docker() } else { new.media_type.clone() };

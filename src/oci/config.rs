@@ -169,6 +169,10 @@ impl Config {
         Config { raw: json::to_bytes(&doc), doc: Arc::new(doc) }
     }
 
+    /// The history as JSON.
+    pub(crate) fn history_json(&self) -> String {
+        String::from_utf8_lossy(&json::to_bytes(&self.doc().history)).into_owned()
+    }
     /// The exact bytes.
     pub fn raw(&self) -> &Bytes {
         &self.raw

@@ -122,7 +122,6 @@ impl Sender {
         self.put(Ok(None)).await
     }
     /// Ends the stream with this error.
-    #[cfg(test)]
     pub(crate) async fn fail(self, error: Error) {
         let _ = self.put(Err(error)).await;
     }

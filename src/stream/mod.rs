@@ -43,11 +43,13 @@ pub(crate) use spool::{Spool, SpoolBlob};
 pub(crate) use stats::Stats;
 pub(crate) use tar::{DirTar, TarEntries, check_head};
 pub(crate) use tar::{END as TAR_END, filling as tar_filling};
-pub(crate) use tar::{Kind, TarEntry, TarStream, Timestamp, Verdict, XATTR as TAR_XATTR, retime_headers, rewritten};
+pub(crate) use tar::{
+    Kind, TarContent, TarEntry, TarStream, Timestamp, Verdict, XATTR as TAR_XATTR, retime_headers, rewritten,
+};
 pub(crate) use write::FileWriter;
 
 pub(crate) use toc::{CHUNKED_DIGEST, CHUNKED_POSITION, ESTARGZ_DIGEST, ESTARGZ_SIZE};
-pub(crate) use toc::{MAX_LINKS, MAX_TOC, chunked_position, clean, estargz as estargz_toc, whole};
+pub(crate) use toc::{MAX_LINKS, MAX_TOC, TOC_NAME, chunked_position, clean, estargz as estargz_toc, whole};
 pub use toc::{Toc, TocChunk, TocEntry, TocKind};
 
 /// What one job handles: large enough that starting it costs nothing, small enough that nobody waits for it. It is

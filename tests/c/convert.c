@@ -1,7 +1,8 @@
-/* convert [-p PLATFORM] [-i] [-s REF] [-z COMPRESSION] FROM TO: what tests/archives.sh uses of the library.
+/* convert [-p PLATFORM] [-f FORMAT] [-s REF] [-z COMPRESSION] [-i] [-F] [-j JOBS] FROM TO: what tests/archives.sh uses
+   of the library.
    FROM is registry:REF or archive:PATH[@NAME]; TO is registry:REF, or docker:, oci: or legacy: and PATH[@NAME[,NAME...]],
-   or nothing: (then the image is validated). -i: an index; -s: layers are compressed into this repository.
-   Prints the digest. */
+   or nothing: (then the image is validated). -i: an index; -s: layers are compressed into this repository;
+   -F: with foreign layers. Prints the digest. */
 #include <parbuckle.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,10 +44,11 @@ int main(int argc, char **argv) {
   parb_index *index = NULL;
   int option, indexed = 0;
   must(parb_client_new(NULL, &client));
-  while ((option = getopt(argc, argv, "p:is:z:f:F")) != -1) switch (option) {
+  while ((option = getopt(argc, argv, "p:is:z:f:Fj:")) != -1) switch (option) {
       case 'p': parb_options_set_platform(reading, optarg); break;
       case 'i': indexed = 1; break;
       case 'f': parb_options_set_format(reading, optarg); break;
+      case 'j': parb_options_set_jobs(writing, (uint32_t)atoi(optarg)); break;
       case 'F': parb_options_set_foreign_layers(writing); break;
       case 'z': parb_options_set_compression(reading, optarg, 0); break;
       case 's': {

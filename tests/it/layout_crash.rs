@@ -57,7 +57,7 @@ fn add(layout: &Layout, seed: u32) {
             0 => Options::new(),
             _ => Options::new().sink(&SinkHandle::layout(layout)),
         };
-        let mut tar = tar_of(150_000, i as u8);
+        let mut tar = tar_of(60_000, i as u8);
         tar[512..516].copy_from_slice(&(seed * IMAGES + i).to_le_bytes());
         let layer = Layer::from_bytes(tar.into(), &options, &ctx()).wait().unwrap();
         let mut builder = ImageBuilder::from_scratch();

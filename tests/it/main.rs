@@ -11,6 +11,7 @@ mod crash;
 mod daemon;
 mod deps;
 mod estargz;
+mod extract;
 mod golden_mutate;
 mod header;
 mod layers;

@@ -12,11 +12,13 @@ mod read;
 #[cfg(test)]
 mod read_tests;
 mod rewrite;
+mod sparse;
 mod write;
 
 pub(crate) use header::{check_head, file_header};
 pub(crate) use read::{Kind, TarEntry, TarStream, Timestamp, XATTR};
 pub(crate) use rewrite::{Verdict, retime_headers, rewritten};
+pub(crate) use sparse::Content as TarContent;
 pub(crate) use write::{END, filling};
 
 use crate::digest::shown;

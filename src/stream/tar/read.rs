@@ -81,6 +81,10 @@ pub(crate) struct TarEntry {
 pub(crate) const XATTR: &[u8] = b"SCHILY.xattr.";
 
 impl TarEntry {
+    /// A directory of root's, mode 755, time 0: as if it had been made on the way to what is in it.
+    pub(crate) fn directory(name: &[u8]) -> TarEntry {
+        TarEntry::new(Kind::Directory, name, 0o755, Timestamp::default())
+    }
     /// A root's entry without data.
     pub(crate) fn new(kind: Kind, name: &[u8], mode: u32, mtime: Timestamp) -> TarEntry {
         TarEntry {
@@ -471,13 +475,7 @@ fn plain(block: &[u8]) -> Result<TarEntry> {
         gname: names(297..329),
         mtime: Timestamp { secs: field("time", &block[136..148])?, nanos: 0 },
         device,
-        size: 0,
-        stored: 0,
-        sparse: None,
-        pax: Vec::new(),
-        raw: Bytes::new(),
-        globals: Bytes::new(),
-        name,
+        ..TarEntry::directory(&name)
     })
 }
 

@@ -1,6 +1,7 @@
 //! What is read, against GNU tar, the tar crate and Go's rules; what is written anew, read again.
 
 use super::*;
+use crate::error::malformed;
 use crate::stream::Chunks;
 use futures_util::{FutureExt, stream};
 use std::io::Write;
@@ -29,6 +30,28 @@ fn read(tar: &[u8], cut: usize) -> Result<Vec<(TarEntry, Vec<u8>)>> {
     }
     .now_or_never()
     .expect("nothing to wait for")
+}
+
+/// The content of one entry, holes and all.
+fn expanded(tar: &[u8], name: &[u8]) -> Vec<u8> {
+    async {
+        let mut reader = TarStream::new(chunks(tar, 333));
+        while let Some(entry) = reader.next().await? {
+            if entry.name != name {
+                continue;
+            }
+            let mut content = TarContent::new(&entry)?;
+            let mut all = Vec::new();
+            while let Some(piece) = content.next(&entry, &mut reader).await? {
+                all.extend_from_slice(&piece);
+            }
+            return Ok(all);
+        }
+        Err(malformed("not there"))
+    }
+    .now_or_never()
+    .expect("nothing to wait for")
+    .unwrap()
 }
 
 fn rewritten(entries: &[(TarEntry, Vec<u8>)]) -> Vec<u8> {
@@ -148,6 +171,7 @@ fn all_formats_of_gnu_tar_tell_the_same() {
         if let Some((entry, _)) = entries.iter().find(|(e, _)| e.name.ends_with(b"/sparse")) {
             assert_eq!(entry.size, 40 * 65536 + 5, "{format}");
             assert_eq!(entry.sparse.is_some(), format.starts_with("sparse"), "{format}");
+            assert!(expanded(&tar, b"./sparse") == std::fs::read(root.path().join("sparse")).unwrap(), "{format}");
         }
     }
 }
