@@ -21,6 +21,16 @@ func newImage(p *C.parb_image) *Image {
 
 func takeImage(op *C.parb_op, out **C.parb_image) *C.parb_error { return C.parb_op_take_image(op, out) }
 
+// clone is the same image, with a life of its own.
+func (i *Image) clone() (*Image, error) {
+	p, err := i.h.acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer i.h.release()
+	return newImage(C.parb_image_clone(p)), nil
+}
+
 // Close frees the image; what was got from it lives on.
 func (i *Image) Close() error {
 	i.h.close()
