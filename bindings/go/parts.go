@@ -27,7 +27,8 @@ type Parts struct {
 }
 
 // ImageFromParts is an image of its manifest; config and layers are among the parts, or opened when they are read. The
-// functions of parts are given ctx, for as long as the image lives.
+// functions of parts are given ctx, for as long as the image lives. If they refer to the image themselves, the collector
+// can't free it, and it is to be closed.
 func ImageFromParts(ctx context.Context, manifest []byte, parts Parts) (*Image, error) {
 	return assemble(ctx, parts, func(_ *arena, blobs *C.parb_blobs, out **C.parb_image) *C.parb_error {
 		return C.parb_image_from_parts(bytesAt(manifest), C.size_t(len(manifest)), blobs, nil, out)
