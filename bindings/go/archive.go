@@ -106,10 +106,10 @@ type NamedImage struct {
 	Image *Image
 }
 
-// WriteArchive writes images into a new archive, in the form that [WithArchiveFormat] says. Layers stay as they are; the
-// legacy form has them plain. A file comes about beside its place and takes it when it is whole; a pipe or device at that
-// path, or "-" for standard output, is written to in order. An image that is there several times is written once, with
-// all its names.
+// WriteArchive writes images into a new archive, in the form that [WithArchiveFormat] says. Layers stay as they are;
+// the legacy form has them plain. A file comes about beside its place and takes it when it is whole; a pipe or device
+// at that path, or "-" for standard output, is written to in order. An image that is there several times is written
+// once, with all its names.
 func WriteArchive(ctx context.Context, path string, images []NamedImage, options ...Option) error {
 	s := newSettings(options)
 	defer s.free()

@@ -76,8 +76,9 @@ func do(ctx context.Context, s *settings, start starter) error {
 	return failure(ctx, C.parb_op_finish(op))
 }
 
-// await starts a call, unless something is the matter with its arguments, and waits for its end, which comes soon after that of ctx. The goroutine waits for a channel, not
-// in C. The operation that comes back is done; its outcome is to be taken, and it is to be freed.
+// await starts a call, unless something is the matter with its arguments, and waits for its end, which comes soon after
+// that of ctx. The goroutine waits for a channel, not in C. The operation that comes back is done; its outcome is to be
+// taken, and it is to be freed.
 func await(ctx context.Context, s *settings, start starter) (*C.parb_op, error) {
 	if err := checkVersion(); err != nil {
 		return nil, err

@@ -34,8 +34,8 @@ func (b *Builder) AddEmptyLayer() *Builder {
 	return b.change(func(_ *arena, c *C.parb_image_builder) { C.parb_image_builder_add_empty_layer(c) })
 }
 
-// RemoveLayer takes a layer away, counted from the base, as the layers are by now. Its line of history and its diff id go
-// with it.
+// RemoveLayer takes a layer away, counted from the base, as the layers are by now. Its line of history and its diff id
+// go with it.
 func (b *Builder) RemoveLayer(i int) *Builder {
 	return b.change(func(a *arena, c *C.parb_image_builder) {
 		C.parb_image_builder_remove_layer(c, C.size_t(a.count("layer", i)))
@@ -69,8 +69,8 @@ func (b *Builder) SetHistory(history History) *Builder {
 	})
 }
 
-// SetLayerMediaType sets the media type of the layer added or replaced last, in place of the one that its content and the
-// image's family give.
+// SetLayerMediaType sets the media type of the layer added or replaced last, in place of the one that its content and
+// the image's family give.
 func (b *Builder) SetLayerMediaType(mediaType string) *Builder {
 	return b.change(func(a *arena, c *C.parb_image_builder) {
 		C.parb_image_builder_set_layer_media_type(c, a.text("media type", mediaType))
@@ -245,7 +245,8 @@ type Healthcheck struct {
 	Retries     int           // how many failures make it unwell
 }
 
-// SetHealthcheck sets how to see whether a container is well. Members of the old one that the library does not know stay.
+// SetHealthcheck sets how to see whether a container is well. Members of the old one that the library does not know
+// stay.
 func (b *Builder) SetHealthcheck(check Healthcheck) *Builder {
 	return b.change(func(a *arena, c *C.parb_image_builder) {
 		C.parb_image_builder_set_healthcheck(c, a.list("test", check.Test), C.int64_t(check.Interval),

@@ -20,8 +20,8 @@ func newCache(p *C.parb_cache) *Cache {
 	return cache
 }
 
-// OpenCache opens the cache in a directory, or makes it, for its owner alone. Of what takes more than so many bytes, what
-// has not been used for longest goes. [WithUncompressed] keeps layers decompressed, too.
+// OpenCache opens the cache in a directory, or makes it, for its owner alone. Of what takes more than so many bytes,
+// what has not been used for longest goes. [WithUncompressed] keeps layers decompressed, too.
 func OpenCache(ctx context.Context, dir string, maxBytes uint64, options ...Option) (*Cache, error) {
 	s := newSettings(options)
 	defer s.free()

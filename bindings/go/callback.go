@@ -2,7 +2,8 @@ package parbuckle
 
 // #include <parbuckle.h>
 //
-// // What C gets to call, in export.go. The pointer that C keeps for us is a number, the key in the table of what was lent.
+// // What C gets to call, in export.go. The pointer that it keeps for us is a number, the key in the table of what was
+// // lent.
 // extern parb_error *parbuckleGoRead(uintptr_t user, uint8_t *buf, size_t cap, size_t *out_n);
 // extern parb_error *parbuckleGoOpen(uintptr_t user, parb_descriptor *blob, uint64_t offset, parb_source **out);
 // extern parb_error *parbuckleGoExists(uintptr_t user, parb_descriptor *blob, int32_t *out_exists);

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// Recompress is the image with every layer compressed as [WithCompression] says, or plain layers as gzip without it. The
-// diff ids, and with them the config, stay. Layers that are compressed so already are kept, unless a level is asked for.
+// Recompress is the image with every layer compressed as [WithCompression] says, or plain layers as gzip without it.
+// The diff ids, and with them the config, stay. Layers that are compressed so already are kept, unless a level is asked
+// for.
 func (i *Image) Recompress(ctx context.Context, options ...Option) (*Image, error) {
 	return changed(ctx, i, options, func(s *settings, p *C.parb_image, bound *C.parb_ctx, op **C.parb_op) *C.parb_error {
 		return C.parb_image_recompress_start(p, s.c, bound, op)
@@ -35,8 +36,9 @@ func (i *Image) Canonical(ctx context.Context, options ...Option) (*Image, error
 	})
 }
 
-// Rebase is the image on another base: layers and history of the old base, which must be the image's lowest layers, give
-// way to the new one's. No layer is moved. The name is what the new base is called in the annotations; "": as it is.
+// Rebase is the image on another base: layers and history of the old base, which must be the image's lowest layers,
+// give way to the new one's. No layer is moved. The name is what the new base is called in the annotations; "": as it
+// is.
 func (i *Image) Rebase(ctx context.Context, oldBase, newBase *Image, name string) (*Image, error) {
 	s := newSettings(nil)
 	defer s.free()
@@ -46,8 +48,8 @@ func (i *Image) Rebase(ctx context.Context, oldBase, newBase *Image, name string
 	}), takeImage, newImage)
 }
 
-// Rebase is [Image.Rebase] for every image of the index, with the images of the bases for its platform. What is no image
-// stays; attestations of images that changed are left out, as they no longer hold.
+// Rebase is [Image.Rebase] for every image of the index, with the images of the bases for its platform. What is no
+// image stays; attestations of images that changed are left out, as they no longer hold.
 func (x *Index) Rebase(ctx context.Context, oldBase, newBase *Index, name string) (*Index, error) {
 	s := newSettings(nil)
 	defer s.free()
@@ -77,8 +79,8 @@ func (x *Index) Convert(ctx context.Context, format string) (*Index, error) {
 	}), takeIndex, newIndex)
 }
 
-// ForWindows is the layer in the form that Windows images want: everything below Files/, beside an empty Hives/, with the
-// owner that Windows needs.
+// ForWindows is the layer in the form that Windows images want: everything below Files/, beside an empty Hives/, with
+// the owner that Windows needs.
 func (l *Layer) ForWindows(ctx context.Context, options ...Option) (*Layer, error) {
 	return makeLayer(ctx, options, func(s *settings, bound *C.parb_ctx, op **C.parb_op) (*C.parb_error, error) {
 		return on(&l.h, func(p *C.parb_layer, bound *C.parb_ctx, op **C.parb_op) *C.parb_error {
@@ -98,7 +100,8 @@ func (i *Image) EditFile(ctx context.Context, path string, data []byte, options 
 	}), takeImage, newImage)
 }
 
-// RemoveFile is the image without a file, or without a directory and all that is in it, by a layer on top that hides it.
+// RemoveFile is the image without a file, or without a directory and all that is in it, by a layer on top that hides
+// it.
 func (i *Image) RemoveFile(ctx context.Context, path string, options ...Option) (*Image, error) {
 	s := newSettings(options)
 	defer s.free()

@@ -19,9 +19,9 @@ func newDaemon(p *C.parb_daemon) *Daemon {
 	return daemon
 }
 
-// ConnectDaemon asks a daemon which API it speaks. The host is unix://PATH, tcp://HOST[:PORT], http://… or https://…; "":
-// what DOCKER_HOST names, else unix:///var/run/docker.sock. DOCKER_API_VERSION, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH
-// mean what they mean to docker.
+// ConnectDaemon asks a daemon which API it speaks. The host is unix://PATH, tcp://HOST[:PORT], http://… or https://…;
+// "": what DOCKER_HOST names, else unix:///var/run/docker.sock. DOCKER_API_VERSION, DOCKER_TLS_VERIFY and
+// DOCKER_CERT_PATH mean what they mean to docker.
 func ConnectDaemon(ctx context.Context, host string) (*Daemon, error) {
 	s := newSettings(nil)
 	defer s.free()
@@ -129,9 +129,9 @@ func (d *Daemon) tells(
 	return *told, nil
 }
 
-// Image is an image of the daemon, by a name or an id. All of it is read now, into a file without a name in $TMPDIR. The
-// config is the daemon's, byte for byte; the layers are plain tars unless [WithSink] or [WithCompression] is given, and
-// the manifest over them is made here, of Docker's types or of [WithFormat]'s.
+// Image is an image of the daemon, by a name or an id. All of it is read now, into a file without a name in $TMPDIR.
+// The config is the daemon's, byte for byte; the layers are plain tars unless [WithSink] or [WithCompression] is given,
+// and the manifest over them is made here, of Docker's types or of [WithFormat]'s.
 func (d *Daemon) Image(ctx context.Context, name string, options ...Option) (*Image, error) {
 	s := newSettings(options)
 	defer s.free()

@@ -98,8 +98,8 @@ func copyError(e *C.parb_error) *Error {
 	return err
 }
 
-// endedBy puts what ctx says into the error of a call that it ended. Whether the library's clock or Go's came first, and
-// whether this package cancelled the call or the library did, makes no difference to what comes out.
+// endedBy puts what ctx says into the error of a call that it ended. Whether the library's clock or Go's came first,
+// and whether this package cancelled the call or the library did, makes no difference to what comes out.
 func endedBy(ctx context.Context, err *Error) error {
 	if err.Code != Cancelled && err.Code != TimedOut {
 		return err

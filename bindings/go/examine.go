@@ -31,9 +31,9 @@ func (l *Layer) Validate(ctx context.Context) error {
 	}))
 }
 
-// Examine reports everything that is wrong with the image: digests, sizes and diff ids of all blobs, media types that say
-// otherwise than the bytes, paths that come twice in one layer, what config, history and manifest say of each other.
-// Every blob is read, but with [WithFast] only the config.
+// Examine reports everything that is wrong with the image: digests, sizes and diff ids of all blobs, media types that
+// say otherwise than the bytes, paths that come twice in one layer, what config, history and manifest say of each
+// other. Every blob is read, but with [WithFast] only the config.
 func (i *Image) Examine(ctx context.Context, options ...Option) (*Report, error) {
 	s := newSettings(options)
 	defer s.free()
@@ -62,8 +62,8 @@ func (i *Image) Compare(ctx context.Context, other *Image, options ...Option) (*
 	}), takeReport, newReport)
 }
 
-// Compare reports every difference to another index, and between the images below them of the same platform or place, as
-// [Image.Compare] does.
+// Compare reports every difference to another index, and between the images below them of the same platform or place,
+// as [Image.Compare] does.
 func (x *Index) Compare(ctx context.Context, other *Index, options ...Option) (*Report, error) {
 	s := newSettings(options)
 	defer s.free()

@@ -5,7 +5,8 @@ import "C"
 
 import "unsafe"
 
-// What C calls, on threads of its own. Nothing of Go's goes through: only numbers that the table of what was lent knows.
+// What C calls, on threads of its own. Nothing of Go's goes through: only numbers that the table of what was lent
+// knows.
 
 //export parbuckleGoRead
 func parbuckleGoRead(user C.uintptr_t, buf *C.uint8_t, size C.size_t, outN *C.size_t) (answer *C.parb_error) {

@@ -133,8 +133,8 @@ func goMode(kind FileKind, unix uint32) fs.FileMode {
 	return mode
 }
 
-// Files goes through the paths of the image's file system: a directory before what is in it, sorted by name. Every layer
-// is read and verified first. It ends with the first error.
+// Files goes through the paths of the image's file system: a directory before what is in it, sorted by name. Every
+// layer is read and verified first. It ends with the first error.
 func (i *Image) Files(ctx context.Context) iter.Seq2[*File, error] {
 	return eachFile(func() (*fileList, error) { return i.files(ctx) })
 }
@@ -145,8 +145,8 @@ func (i *Image) files(ctx context.Context) (*fileList, error) {
 	}), takeFiles, newFileList)
 }
 
-// Files goes through the layer's own entries in their order, whiteouts among them. The layer is read and verified first.
-// It ends with the first error.
+// Files goes through the layer's own entries in their order, whiteouts among them. The layer is read and verified
+// first. It ends with the first error.
 func (l *Layer) Files(ctx context.Context) iter.Seq2[*File, error] {
 	return eachFile(func() (*fileList, error) {
 		return call(ctx, &settings{}, on(&l.h, func(p *C.parb_layer, bound *C.parb_ctx, op **C.parb_op) *C.parb_error {
@@ -171,9 +171,10 @@ func eachFile(of func() (*fileList, error)) iter.Seq2[*File, error] {
 	}
 }
 
-// OpenFilesystem opens the file system of the image as one tar: what a container made of it sees. Whiteouts are applied,
-// names are relative to the root, hard links come after their targets, nothing lies behind a symbolic link. The same
-// image gives the same bytes. io.EOF comes only if every layer was right. ctx bounds the reading too; close the reader.
+// OpenFilesystem opens the file system of the image as one tar: what a container made of it sees. Whiteouts are
+// applied, names are relative to the root, hard links come after their targets, nothing lies behind a symbolic link.
+// The same image gives the same bytes. io.EOF comes only if every layer was right. ctx bounds the reading too; close
+// the reader.
 func (i *Image) OpenFilesystem(ctx context.Context) (io.ReadCloser, error) {
 	return openReader(ctx, &settings{}, on(&i.h, func(p *C.parb_image, bound *C.parb_ctx, op **C.parb_op) *C.parb_error {
 		return C.parb_image_filesystem_start(p, nil, bound, op)
@@ -192,8 +193,8 @@ func (i *Image) OpenFile(ctx context.Context, path string) (io.ReadCloser, error
 	}))
 }
 
-// Flatten is the image with one layer in place of all: the tar of [Image.OpenFilesystem]. The history becomes one entry,
-// whose comment has the old one as JSON. All else in config and manifest stays.
+// Flatten is the image with one layer in place of all: the tar of [Image.OpenFilesystem]. The history becomes one
+// entry, whose comment has the old one as JSON. All else in config and manifest stays.
 func (i *Image) Flatten(ctx context.Context, options ...Option) (*Image, error) {
 	return changed(ctx, i, options, func(s *settings, p *C.parb_image, bound *C.parb_ctx, op **C.parb_op) *C.parb_error {
 		return C.parb_image_flatten_start(p, s.c, bound, op)

@@ -197,8 +197,8 @@ func (x *Index) Find(which Matcher) ([]string, error) {
 	return *newStrings(digests), nil
 }
 
-// Size is the bytes of the index and of everything below it, each manifest and blob counted once. It reads the manifests
-// the first time, and answers from memory afterwards.
+// Size is the bytes of the index and of everything below it, each manifest and blob counted once. It reads the
+// manifests the first time, and answers from memory afterwards.
 func (x *Index) Size(ctx context.Context) (uint64, error) {
 	err := do(ctx, &settings{}, on(&x.h, func(p *C.parb_index, bound *C.parb_ctx, op **C.parb_op) *C.parb_error {
 		return C.parb_index_size_start(p, nil, bound, op)

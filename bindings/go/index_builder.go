@@ -5,8 +5,8 @@ import "C"
 
 import "context"
 
-// IndexBuilder notes changes to an index, which [IndexBuilder.Build] makes in their order. The first mistake is reported
-// there. What it was given is to stay open until then. It is for one goroutine at a time.
+// IndexBuilder notes changes to an index, which [IndexBuilder.Build] makes in their order. The first mistake is
+// reported there. What it was given is to stay open until then. It is for one goroutine at a time.
 type IndexBuilder struct {
 	base    *Index
 	changes []func(a *arena, builder *C.parb_index_builder)
@@ -149,8 +149,8 @@ func (b *IndexBuilder) SetFormat(format string) *IndexBuilder {
 	})
 }
 
-// Build makes the index; the builder can go on and build again. Without changes it is the base itself. It moves no image,
-// and reads the configs of added images only, and nested indexes where they are flattened.
+// Build makes the index; the builder can go on and build again. Without changes it is the base itself. It moves no
+// image, and reads the configs of added images only, and nested indexes where they are flattened.
 func (b *IndexBuilder) Build(ctx context.Context, options ...Option) (*Index, error) {
 	s := newSettings(options)
 	defer s.free()

@@ -114,8 +114,8 @@ func (l *Layer) DiffID(ctx context.Context) (string, error) {
 	return C.GoString(diffID), nil
 }
 
-// UncompressedSize is the bytes of the layer's uncompressed tar: as its maker knew, else by reading the layer; from memory
-// the next time.
+// UncompressedSize is the bytes of the layer's uncompressed tar: as its maker knew, else by reading the layer; from
+// memory the next time.
 func (l *Layer) UncompressedSize(ctx context.Context) (uint64, error) {
 	err := do(ctx, &settings{}, on(&l.h, func(p *C.parb_layer, bound *C.parb_ctx, op **C.parb_op) *C.parb_error {
 		return C.parb_layer_uncompressed_size_start(p, nil, bound, op)

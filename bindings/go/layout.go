@@ -5,8 +5,8 @@ import "C"
 
 import "context"
 
-// Layout is an OCI image layout: images and indexes in a directory. Several processes may work in one at once; index.json
-// is read anew by each call.
+// Layout is an OCI image layout: images and indexes in a directory. Several processes may work in one at once;
+// index.json is read anew by each call.
 type Layout struct {
 	h handle[*C.parb_layout]
 }
@@ -59,8 +59,8 @@ func (l *Layout) Index(ctx context.Context) (*Index, error) {
 	}), takeIndex, newIndex)
 }
 
-// Image is an image of the layout: which is its name, its digest or its platform, or "" for the only one there is. Where
-// an index is meant, it is the index's image for [WithPlatform] (linux/amd64 without it).
+// Image is an image of the layout: which is its name, its digest or its platform, or "" for the only one there is.
+// Where an index is meant, it is the index's image for [WithPlatform] (linux/amd64 without it).
 func (l *Layout) Image(ctx context.Context, which string, options ...Option) (*Image, error) {
 	s := newSettings(options)
 	defer s.free()
@@ -152,9 +152,9 @@ func (l *Layout) annotate(ctx context.Context, which Matcher, key string, value 
 	}))
 }
 
-// GC removes the blobs that nothing in index.json leads to, and what killed writers left. It gives the digests and paths
-// of what was removed. It waits until nobody puts blobs any more; programs other than this library don't know its locks,
-// so it is not for while they write.
+// GC removes the blobs that nothing in index.json leads to, and what killed writers left. It gives the digests and
+// paths of what was removed. It waits until nobody puts blobs any more; programs other than this library don't know its
+// locks, so it is not for while they write.
 func (l *Layout) GC(ctx context.Context) ([]string, error) {
 	return list(call(ctx, &settings{}, on(&l.h, func(p *C.parb_layout, bound *C.parb_ctx, op **C.parb_op) *C.parb_error {
 		return C.parb_layout_gc_start(p, nil, bound, op)

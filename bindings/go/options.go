@@ -64,10 +64,10 @@ func WithSink(sink Sink) Option {
 	}
 }
 
-// WithCompression says how a new layer is compressed: "gzip" (level 1 to 9), "zstd" (1 to 19), "none", or "estargz" (1 to
-// 9), which is gzip with a table of contents, so that single files can be read out of the layer. Level 0 is the default
-// one. Without the option a plain tar becomes gzip, and what is compressed stays as it is. For whatever makes layers,
-// [Archive.Image] and [Daemon.Image].
+// WithCompression says how a new layer is compressed: "gzip" (level 1 to 9), "zstd" (1 to 19), "none", or "estargz" (1
+// to 9), which is gzip with a table of contents, so that single files can be read out of the layer. Level 0 is the
+// default one. Without the option a plain tar becomes gzip, and what is compressed stays as it is. For whatever makes
+// layers, [Archive.Image] and [Daemon.Image].
 func WithCompression(name string, level int) Option {
 	return func(s *settings) {
 		level := max(-1, min(level, 1<<16)) // stays out of range where it is

@@ -8,9 +8,9 @@ import (
 	"io"
 )
 
-// BlobOpener opens a blob, by its digest most likely. The stream is closed when it is read, or not needed any more. That
-// there is no such blob is [NotFound], or what is [io/fs.ErrNotExist]. It is called on many goroutines at once. Its
-// errors are found (errors.Is, errors.As) in those of the calls that wanted the blob.
+// BlobOpener opens a blob, by its digest most likely. The stream is closed when it is read, or not needed any more.
+// That there is no such blob is [NotFound], or what is [io/fs.ErrNotExist]. It is called on many goroutines at once.
+// Its errors are found (errors.Is, errors.As) in those of the calls that wanted the blob.
 type BlobOpener func(ctx context.Context, blob *Descriptor) (io.ReadCloser, error)
 
 // Parts are the blobs and manifests that images, indexes and layers are made of: bytes, values, and a function that
@@ -27,8 +27,8 @@ type Parts struct {
 }
 
 // ImageFromParts is an image of its manifest; config and layers are among the parts, or opened when they are read. The
-// functions of parts are given ctx, for as long as the image lives. If they refer to the image themselves, the collector
-// can't free it, and it is to be closed.
+// functions of parts are given ctx, for as long as the image lives. If they refer to the image themselves, the
+// collector can't free it, and it is to be closed.
 func ImageFromParts(ctx context.Context, manifest []byte, parts Parts) (*Image, error) {
 	return assemble(ctx, parts, func(_ *arena, blobs *C.parb_blobs, out **C.parb_image) *C.parb_error {
 		return C.parb_image_from_parts(bytesAt(manifest), C.size_t(len(manifest)), blobs, nil, out)

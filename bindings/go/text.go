@@ -103,8 +103,8 @@ func (a *arena) referenceIn(text string) *C.parb_ref {
 	return reference
 }
 
-// image is a handle of its own for the same image, so that no two locks are held at once; NULL for a closed one, which is
-// a mistake like others. So are index and layer.
+// image is a handle of its own for the same image, so that no two locks are held at once; NULL for a closed one, which
+// is a mistake like others. So are index and layer.
 func (a *arena) image(image *Image) *C.parb_image {
 	return another(a, &image.h, func(p *C.parb_image) *C.parb_image { return C.parb_image_clone(p) },
 		func(p *C.parb_image) { C.parb_image_free(p) })
