@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -556,6 +557,27 @@ func TestPartsAgain(t *testing.T) {
 		}
 		same(t, must[*parbuckle.Image](t)(client.Pull(ctx, server.Registry()+"/a:1")), image, true)
 	}
+}
+
+// TestPartsCollected: the functions of parts are forgotten with the last value that needs them.
+func TestPartsCollected(t *testing.T) {
+	collected := make(chan struct{})
+	func() {
+		image := random(t, 1)
+		shop := shopOf(t, image)
+		runtime.AddCleanup(shop, func(struct{}) { close(collected) }, struct{}{})
+		made := must[*parbuckle.Image](t)(parbuckle.ImageFromParts(t.Context(), image.Manifest(), parbuckle.Parts{Open: shop.open}))
+		same(t, made, image, true)
+	}()
+	for range 100 {
+		runtime.GC()
+		select {
+		case <-collected:
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	t.Error("they are kept")
 }
 
 // TestPartsEnd: a call whose context ends does not wait for a function of the program.

@@ -237,6 +237,20 @@ func TestArchiveStreams(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
+	from, to, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		to.Write(whole.Bytes()[:1000])
+		time.Sleep(50 * time.Millisecond) // the pipe is empty meanwhile
+		to.Write(whole.Bytes()[1000:])
+		to.Close()
+	}()
+	if archive := must[*parbuckle.Archive](t)(parbuckle.OpenArchiveFile(ctx, from)); len(archive.Refs()) != 1 {
+		t.Errorf("%v from a pipe", archive.Refs())
+	}
+	from.Close()
 	closed := must[*os.File](t)(os.CreateTemp(t.TempDir(), ""))
 	closed.Close()
 	if _, err := parbuckle.OpenArchiveFile(ctx, closed); !errors.Is(err, parbuckle.InvalidState) {
