@@ -146,6 +146,11 @@ typedef struct parb_error parb_error;
 typedef struct parb_event parb_event;
 
 /**
+ * A list of files. Immutable, shared between threads. Yours to free.
+ */
+typedef struct parb_files parb_files;
+
+/**
  * An image: immutable, shared between threads, keeps alive what its blobs are read from. Yours to free.
  */
 typedef struct parb_image parb_image;
@@ -542,7 +547,7 @@ PARB_API bool parb_ctx_is_cancelled(const parb_ctx *ctx);
  */
 PARB_API void parb_ctx_progress(const parb_ctx *ctx, uint64_t *out_done, uint64_t *out_total);
 
-/* ---- 4. Operations (20 functions) ------------------------------------------------------------ */
+/* ---- 4. Operations (21 functions) ------------------------------------------------------------ */
 
 /**
  * Whether the operation is done, so that nothing about it waits any more. false for NULL.
@@ -688,6 +693,13 @@ PARB_API PARB_CHECK parb_error *parb_op_take_daemon(parb_op *op, parb_daemon **o
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_op_take_layout(parb_op *op, parb_layout **out);
+
+/**
+ * Takes a list of files out of an operation. Errors: as for parb_op_finish.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_op_take_files(parb_op *op, parb_files **out);
 
 /**
  * Frees an operation. NULL is fine. One that still runs is cancelled; this never waits for it, and a queue it was
@@ -922,7 +934,7 @@ PARB_API void parb_options_set_jobs(parb_options *options, uint32_t jobs);
 
 /**
  * Where a new layer's bytes go; without it, to a file without a name in $TMPDIR. Read by parb_layer_from_file and
- * the others that make a layer, and by parb_archive_image.
+ * the others that make a layer, by parb_archive_image and parb_daemon_image.
  *
  * @since 0.1
  */
@@ -1999,8 +2011,8 @@ PARB_API PARB_CHECK parb_error *parb_layer_toc_json_start(
  * without one the layer is read once and verified, before this returns. Hard links are followed. Of several entries
  * of the same name the last one counts; other layers play no part. Blocks on the network.
  *
- * Errors: PARB_NOT_FOUND: no such file; PARB_INVALID_ARGUMENT: it is no file; PARB_UNSUPPORTED: a sparse file, and
- * no table of contents; those of parb_layer_toc_json and parb_layer_open.
+ * Errors: PARB_NOT_FOUND: no such file; PARB_INVALID_ARGUMENT: it is no file; those of parb_layer_open, and, where the
+ * descriptor tells of a table of contents, of parb_layer_toc_json.
  *
  * @param path     as in the tar; a leading "/" or "./" plays no part
  * @param options  none are read
@@ -2786,7 +2798,253 @@ PARB_API PARB_CHECK parb_error *parb_image_remove_file_start(
     const parb_image *image, const char *path, const parb_options *options, const parb_ctx *ctx,
     parb_op **out);
 
-/* ---- 19. Parts (15 functions) ---------------------------------------------------------------- */
+/* ---- 19. The file systems of images, and what is in layers (28 functions) -------------------- */
+
+/**
+ * Opens the file system of an image as one tar: what a container made of it sees. Whiteouts are applied; names are
+ * relative to the root; hard links come after their targets; nothing lies behind a symbolic link. The same image gives
+ * the same bytes. Blocks on the network until it begins to come. What is read is verified by the reader's end.
+ *
+ * Errors: PARB_UNSUPPORTED: a layer that is no file system; while reading also PARB_MALFORMED: layers that no engine
+ * could unpack; PARB_DIGEST_MISMATCH.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_filesystem(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_reader **out);
+
+/**
+ * parb_image_filesystem that returns at once; the reader comes from parb_op_take_reader.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_filesystem_start(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Makes an image with one layer in place of all: the tar of parb_image_filesystem, compressed straight into the sink.
+ * The history becomes one entry, whose comment has the old one as JSON. All else in config and manifest stays. Blocks
+ * while it reads and writes.
+ *
+ * Errors: as for parb_image_filesystem; PARB_UNSUPPORTED: no image config; those of the sink.
+ *
+ * @param options  sink, compression
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_flatten(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_image **out);
+
+/**
+ * parb_image_flatten that returns at once; the image comes from parb_op_take_image.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_flatten_start(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Makes an index whose images are flattened as by parb_image_flatten. Attestations are left out; what has no image
+ * config stays as it is. Blocks while it reads and writes.
+ *
+ * Errors: as for parb_image_flatten.
+ *
+ * @param options  sink, compression
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_flatten(
+    const parb_index *index, const parb_options *options, const parb_ctx *ctx, parb_index **out);
+
+/**
+ * parb_index_flatten that returns at once; the index comes from parb_op_take_index.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_index_flatten_start(
+    const parb_index *index, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Lists every path of an image's file system: a directory before what is in it, sorted by name, each with the layer it
+ * comes from. Every layer is read and verified. Blocks while it reads.
+ *
+ * Errors: as for parb_image_filesystem; PARB_LIMIT_EXCEEDED: more than a million files.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_files(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_files **out);
+
+/**
+ * parb_image_files that returns at once; the list comes from parb_op_take_files.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_files_start(
+    const parb_image *image, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Lists a layer's own entries in their order, whiteouts among them. Blocks while it reads the layer.
+ *
+ * Errors: PARB_MALFORMED: no tar; PARB_LIMIT_EXCEEDED: more than a million entries; those of parb_layer_open.
+ *
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_files(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_files **out);
+
+/**
+ * parb_layer_files that returns at once; the list comes from parb_op_take_files.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_layer_files_start(
+    const parb_layer *layer, const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * Opens one file of an image; symbolic links are followed within the image. Layers are read from the topmost down to
+ * the one that has the file, and that one to its end: the content is verified before the first byte. Blocks until then.
+ *
+ * Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: no regular file; as for parb_image_filesystem.
+ *
+ * @param path     as in parb_files_path_at, or with a '/' in front; not necessarily UTF-8
+ * @param options  none are read
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_open_file(
+    const parb_image *image, const char *path, const parb_options *options, const parb_ctx *ctx,
+    parb_reader **out);
+
+/**
+ * parb_image_open_file that returns at once; the reader comes from parb_op_take_reader.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_image_open_file_start(
+    const parb_image *image, const char *path, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
+/**
+ * Frees a list of files. NULL is fine.
+ *
+ * @since 0.1
+ */
+PARB_API void parb_files_free(parb_files *files);
+
+/**
+ * How many files there are.
+ *
+ * @since 0.1
+ */
+PARB_API size_t parb_files_count(const parb_files *files);
+
+/**
+ * The path, relative to the root, which is "."; as it stands in the layer, so not necessarily UTF-8. Lives as long as
+ * the list; NULL past the end.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_files_path_at(const parb_files *files, size_t i);
+
+/**
+ * What it is: 'f' a regular file, 'd' a directory, 'l' a symbolic link, 'h' a hard link (another name of a file before
+ * it), 'c' and 'b' a character and a block device, 'p' a named pipe. In layers also 'w' a whiteout of that path, 'o'
+ * one of everything in that directory, '?' what is no file. 0 past the end.
+ *
+ * @since 0.1
+ */
+PARB_API char parb_files_kind_at(const parb_files *files, size_t i);
+
+/**
+ * Permission bits, set-id bits and the sticky bit.
+ *
+ * @since 0.1
+ */
+PARB_API uint32_t parb_files_mode_at(const parb_files *files, size_t i);
+
+/**
+ * How many bytes of content there are; 0 for all but files and hard links.
+ *
+ * @since 0.1
+ */
+PARB_API uint64_t parb_files_size_at(const parb_files *files, size_t i);
+
+/**
+ * The owner's number.
+ *
+ * @since 0.1
+ */
+PARB_API uint64_t parb_files_uid_at(const parb_files *files, size_t i);
+
+/**
+ * The group's number.
+ *
+ * @since 0.1
+ */
+PARB_API uint64_t parb_files_gid_at(const parb_files *files, size_t i);
+
+/**
+ * When it was changed, in seconds since 1970.
+ *
+ * @since 0.1
+ */
+PARB_API int64_t parb_files_mtime_at(const parb_files *files, size_t i);
+
+/**
+ * The part of a second that belongs to it, in nanoseconds.
+ *
+ * @since 0.1
+ */
+PARB_API uint32_t parb_files_mtime_ns_at(const parb_files *files, size_t i);
+
+/**
+ * Where a link leads: a symbolic one as it says, a hard one by the path of the file; empty for all else. Lives as long
+ * as the list; NULL past the end.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_files_link_at(const parb_files *files, size_t i);
+
+/**
+ * The numbers of a device; 0 and 0 for all else. `out_minor` may be NULL.
+ *
+ * @return the major number
+ * @since 0.1
+ */
+PARB_API uint32_t parb_files_device_at(const parb_files *files, size_t i, uint32_t *out_minor);
+
+/**
+ * The layer it comes from, base first and counted from 0; 0 in the list of a layer.
+ *
+ * @since 0.1
+ */
+PARB_API size_t parb_files_layer_at(const parb_files *files, size_t i);
+
+/**
+ * How many extended attributes it has.
+ *
+ * @since 0.1
+ */
+PARB_API size_t parb_files_xattr_count_at(const parb_files *files, size_t i);
+
+/**
+ * The name of one of them. Lives as long as the list; NULL past the end.
+ *
+ * @since 0.1
+ */
+PARB_API const char *parb_files_xattr_name_at(const parb_files *files, size_t i, size_t j);
+
+/**
+ * Its value. Lives as long as the list; NULL past the end.
+ *
+ * @param out_len  how many bytes it has; may be NULL
+ * @since 0.1
+ */
+PARB_API const uint8_t *parb_files_xattr_value_at(
+    const parb_files *files, size_t i, size_t j, size_t *out_len);
+
+/* ---- 20. Parts (15 functions) ---------------------------------------------------------------- */
 
 /**
  * No blobs yet.
@@ -2930,7 +3188,7 @@ PARB_API PARB_CHECK parb_error *parb_image_from_config_start(
     const uint8_t *config, size_t len, const parb_layer *const *layers, size_t count,
     const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
-/* ---- 20. Random content (6 functions) -------------------------------------------------------- */
+/* ---- 21. Random content (6 functions) -------------------------------------------------------- */
 
 /**
  * A layer with one file of so many random bytes; not compressed unless the options say so. Blocks until it is in its
@@ -2995,7 +3253,7 @@ PARB_API PARB_CHECK parb_error *parb_index_random_start(
     uint32_t images, uint32_t layers, uint64_t layer_size, uint64_t seed,
     const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
-/* ---- 21. Examination (14 functions) ---------------------------------------------------------- */
+/* ---- 22. Examination (14 functions) ---------------------------------------------------------- */
 
 /**
  * Everything that is wrong with an image: digests, sizes and diff ids of all blobs, however they are compressed; media
@@ -3144,7 +3402,7 @@ PARB_API PARB_CHECK parb_error *parb_layer_compare_start(
     const parb_layer *layer, const parb_layer *other, const parb_options *options,
     const parb_ctx *ctx, parb_op **out);
 
-/* ---- 22. OCI image layouts in directories (30 functions) ------------------------------------- */
+/* ---- 23. OCI image layouts in directories (30 functions) ------------------------------------- */
 
 /**
  * Opens a layout that is there. Blocks on the disk.
@@ -3475,7 +3733,7 @@ PARB_API PARB_CHECK parb_error *parb_layout_fsck_start(
  */
 PARB_API PARB_CHECK parb_error *parb_sink_layout(const parb_layout *layout, parb_sink **out);
 
-/* ---- 23. Archives (22 functions) ------------------------------------------------------------- */
+/* ---- 24. Archives (22 functions) ------------------------------------------------------------- */
 
 /**
  * Opens an archive: what docker save writes in all its forms, or an OCI layout in a tar. A file is indexed and read in
@@ -3637,7 +3895,7 @@ PARB_API PARB_CHECK parb_error *parb_archive_index_start(
  * @param refs     the name of each image, in the same order; "": it gets none. In Docker's form and in the legacy one a
  *                 name is a reference, which means "latest" without a tag, and no name with a digest; in OCI's it is
  *                 any text. NULL: no names at all
- * @param options  format, jobs, foreign_layers
+ * @param options  format, jobs, foreign_layers (the legacy form has all layers, whatever it says)
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_archive_write(
@@ -3727,7 +3985,7 @@ PARB_API PARB_CHECK parb_error *parb_archive_write_index_fd_start(
     int32_t fd, const parb_index *index, const char *name, const parb_options *options,
     const parb_ctx *ctx, parb_op **out);
 
-/* ---- 24. Caches (15 functions) --------------------------------------------------------------- */
+/* ---- 25. Caches (15 functions) --------------------------------------------------------------- */
 
 /**
  * Opens the cache in a directory, or makes it, for its owner alone. Any number of processes may use it at once.
@@ -3869,7 +4127,7 @@ PARB_API PARB_CHECK parb_error *parb_layer_cached(
  */
 PARB_API PARB_CHECK parb_error *parb_sink_cache(const parb_cache *cache, parb_sink **out);
 
-/* ---- 25. Memory (14 functions) --------------------------------------------------------------- */
+/* ---- 26. Memory (14 functions) --------------------------------------------------------------- */
 
 /**
  * An empty store.
@@ -4009,7 +4267,7 @@ PARB_API uint64_t parb_memory_size(const parb_memory *memory);
  */
 PARB_API PARB_CHECK parb_error *parb_sink_memory(const parb_memory *memory, parb_sink **out);
 
-/* ---- 26. Credentials (7 functions) ----------------------------------------------------------- */
+/* ---- 27. Credentials (7 functions) ----------------------------------------------------------- */
 
 /**
  * What docker login or podman login left behind, read here and now: $DOCKER_CONFIG or ~/.docker, $REGISTRY_AUTH_FILE,
@@ -4067,7 +4325,7 @@ PARB_API PARB_CHECK parb_keychain *parb_keychain_clone(const parb_keychain *keyc
  */
 PARB_API void parb_keychain_free(parb_keychain *keychain);
 
-/* ---- 27. The client (13 functions) ----------------------------------------------------------- */
+/* ---- 28. The client (13 functions) ----------------------------------------------------------- */
 
 /**
  * Options with nothing set.
@@ -4179,7 +4437,7 @@ PARB_API PARB_CHECK parb_error *parb_client_close(const parb_client *client, con
  */
 PARB_API void parb_client_free(parb_client *client);
 
-/* ---- 28. Registries (12 functions) ----------------------------------------------------------- */
+/* ---- 29. Registries (12 functions) ----------------------------------------------------------- */
 
 /**
  * What a reference names: media type, digest, size; with the option platform, the image for it in an index. Blocks on
@@ -4314,7 +4572,7 @@ PARB_API PARB_CHECK parb_error *parb_push_layer_start(
     const parb_client *client, const parb_ref *repository, const parb_layer *layer,
     const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
-/* ---- 29. Docker-compatible daemons (28 functions) -------------------------------------------- */
+/* ---- 30. Docker-compatible daemons (28 functions) -------------------------------------------- */
 
 /**
  * Asks a daemon which API it speaks. `host` is unix://PATH, tcp://HOST[:PORT], http://... or https://...; NULL: what
@@ -4503,9 +4761,10 @@ PARB_API PARB_CHECK parb_error *parb_daemon_image_start(
     parb_op **out);
 
 /**
- * Gives the daemon an image. Layers go from where they lie to the daemon, checked on their way; no file is made.
- * Where the daemon has an image of this config already, it only gets the name. The result is what the daemon said,
- * such as "Loaded image: app:1"; an empty list where it had the image. Blocks until the daemon has stored it.
+ * Gives the daemon an image. Layers go from where they lie to the daemon, checked on their way; no file is made (but
+ * for layers of zstd, which become plain for daemons before Docker 23). Where the daemon has an image of this config
+ * already, it only gets the name. The result is what the daemon said, such as "Loaded image: app:1"; an empty list
+ * where it had the image. Blocks until the daemon has stored it.
  *
  * Errors: those of reading the image; PARB_INVALID_ARGUMENT: a reference without a tag; PARB_UNAVAILABLE with the
  * daemon's words: it could not store it, even if it answered 200.
@@ -4619,7 +4878,7 @@ PARB_API PARB_CHECK parb_error *parb_daemon_remove_start(
     const parb_daemon *daemon, const char *name, const parb_options *options, const parb_ctx *ctx,
     parb_op **out);
 
-/* ---- 30. The registry server (16 functions) -------------------------------------------------- */
+/* ---- 31. The registry server (16 functions) -------------------------------------------------- */
 
 /**
  * Options of a registry in memory on 127.0.0.1, a free port, for everybody.

@@ -13,7 +13,7 @@ use crate::layer::Layer;
 use crate::reader::Reader;
 use crate::source::Place;
 use crate::stream::{BlobOut, CHUNKED_DIGEST, CHUNKED_POSITION, ESTARGZ_DIGEST, Kind, Limits, MAX_LINKS, MAX_TOC};
-use crate::stream::{Chunks, Spool, SpoolBlob, TarStream, Toc, TocChunk, TocEntry, verified};
+use crate::stream::{Chunks, Spool, SpoolBlob, TarContent, TarEntry, TarStream, Toc, TocChunk, TocEntry, verified};
 use crate::stream::{chunked_position, clean, decompressed, estargz_toc, whole};
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -56,8 +56,7 @@ impl Layer {
     /// read once, to its end, before the first byte comes. Hard links are followed; of several entries of the same name
     /// the last one counts. Other layers play no part.
     ///
-    /// Errors: `NotFound`; `InvalidArgument` where it is no file; `Unsupported` for a sparse file of a layer without a
-    /// table; those of [`Layer::table_of_contents`].
+    /// Errors: `NotFound`; `InvalidArgument` where it is no file; those of [`Layer::table_of_contents`].
     pub fn open_file(&self, path: &str, ctx: &Context) -> Task<Reader> {
         let Some(path) = clean(path).filter(|path| !path.is_empty()) else {
             return Task::ready(Err(invalid("not the path of a file in a layer").subject(shown(path))));
@@ -151,11 +150,7 @@ impl Layer {
                 continue;
             }
             found = Some(match entry.kind {
-                Kind::File if entry.sparse.is_some() => {
-                    let why = "sparse files are read of layers with a table of contents only";
-                    return Err(Error::new(Code::Unsupported, why).subject(entry.shown()));
-                }
-                Kind::File => Found::File(spooled(place, &mut tar).await?),
+                Kind::File => Found::File(spooled(place, &entry, &mut tar).await?),
                 Kind::HardLink => {
                     let target = std::str::from_utf8(&entry.link).ok().and_then(clean);
                     let no = || malformed("a hard link leads out of the layer").subject(entry.shown());
@@ -174,9 +169,10 @@ enum Found {
     Other,
 }
 
-async fn spooled(place: &Place, tar: &mut TarStream) -> Result<SpoolBlob> {
+async fn spooled(place: &Place, entry: &TarEntry, tar: &mut TarStream) -> Result<SpoolBlob> {
     let mut spool = Spool::create(&place.engine, &place.spool_dir, &place.stats).await?;
-    while let Some(piece) = tar.data().await? {
+    let mut content = TarContent::new(entry)?;
+    while let Some(piece) = content.next(entry, tar).await? {
         spool.write(piece).await?;
     }
     spool.finish().await

@@ -54,8 +54,8 @@ impl Pull {
             values.push((name.clone(), self.read(global, &client, &Reference::parse(name)?, ctx)?));
         }
         match self.format {
-            Form::Oci => self.into_layout(global, &path, &values, ctx),
-            form => self.into_archive(global, form, &path, &values, ctx),
+            Form::Oci => self.to_layout(global, &path, &values, ctx),
+            form => self.to_archive(global, form, &path, &values, ctx),
         }
     }
 
@@ -73,7 +73,7 @@ impl Pull {
         })
     }
 
-    fn into_layout(&self, global: &Global, path: &Path, values: &[(String, Child)], ctx: &Context) -> Result<()> {
+    fn to_layout(&self, global: &Global, path: &Path, values: &[(String, Child)], ctx: &Context) -> Result<()> {
         let layout = Layout::create(path, &Options::new(), ctx).wait()?;
         for (name, value) in values {
             let name = if self.annotate_ref { Some(Reference::parse(name)?.to_string()) } else { None };
@@ -82,7 +82,7 @@ impl Pull {
         Ok(())
     }
 
-    fn into_archive(
+    fn to_archive(
         &self,
         global: &Global,
         form: Form,

@@ -27,7 +27,7 @@ const MAX_REPORTS: usize = 1_000;
 impl Daemon {
     /// Gives the daemon an image, under a name if there is one; an image that had the name loses it. Its layers go
     /// from where they lie to the daemon, checked on their way. Where the daemon has an image of this config already,
-    /// it only gets the name. The result is what the daemon said, `Loaded image: …`; nothing where it had the image.
+    /// it only gets the name. Layers of zstd become plain for daemons before Docker 23 (API 1.42). The result is what the daemon said, `Loaded image: …`; nothing where it had the image.
     ///
     /// Errors: those of reading the image; `InvalidArgument` where the reference has no tag; `Unavailable` with the
     /// daemon's words where it failed, even if it called that a success (errors inside a 200). Options: none.
@@ -126,8 +126,9 @@ impl Daemon {
             return Ok(Vec::new());
         }
         let mut items = Vec::new();
-        for (image, names) in &missing {
-            for name in names {
+        for (image, names) in missing {
+            let image = &self.readable(image, ctx).await?;
+            for name in &names {
                 // In full: podman would take a short name for one of its own.
                 let (repository, tag) = named(name)?;
                 items.push(ArchiveItem::image(image, Some(&format!("{repository}:{tag}"))));

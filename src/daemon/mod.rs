@@ -10,11 +10,12 @@
 //! * `http`: one request;
 //! * `query`: what the daemon tells about its images, in types;
 //! * `save`: an image out of it;
-//! * `load`: images into it.
+//! * `load`, `plain`: images into it, with layers that it can read.
 
 mod host;
 mod http;
 mod load;
+mod plain;
 mod query;
 mod save;
 

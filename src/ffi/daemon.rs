@@ -385,9 +385,10 @@ unsafe fn image(
     Ok(daemon.image(text(name, "name")?, &options, &ctx))
 }
 
-/// Gives the daemon an image. Layers go from where they lie to the daemon, checked on their way; no file is made.
-/// Where the daemon has an image of this config already, it only gets the name. The result is what the daemon said,
-/// such as "Loaded image: app:1"; an empty list where it had the image. Blocks until the daemon has stored it.
+/// Gives the daemon an image. Layers go from where they lie to the daemon, checked on their way; no file is made (but
+/// for layers of zstd, which become plain for daemons before Docker 23). Where the daemon has an image of this config
+/// already, it only gets the name. The result is what the daemon said, such as "Loaded image: app:1"; an empty list
+/// where it had the image. Blocks until the daemon has stored it.
 ///
 /// Errors: those of reading the image; PARB_INVALID_ARGUMENT: a reference without a tag; PARB_UNAVAILABLE with the
 /// daemon's words: it could not store it, even if it answered 200.

@@ -46,6 +46,8 @@ mod index_builder;
 
 mod mutate;
 
+mod filesystem;
+
 mod parts;
 
 mod random;

@@ -9,6 +9,7 @@ use crate::ffi::config::{ConfigHandle, parb_config};
 use crate::ffi::context::parb_ctx;
 use crate::ffi::daemon::{DaemonHandle, parb_daemon};
 use crate::ffi::error::parb_error;
+use crate::ffi::filesystem::{FilesHandle, parb_files};
 use crate::ffi::foreign::{Foreign, parb_destroy_cb};
 use crate::ffi::image::{ImageHandle, parb_image};
 use crate::ffi::index::{IndexHandle, parb_index};
@@ -18,7 +19,8 @@ use crate::ffi::lists::{Strings, parb_buf, parb_strings};
 use crate::ffi::reference::{DescriptorHandle, parb_descriptor};
 use crate::ffi::report::{ReportHandle, parb_report};
 use crate::{
-    Archive, Cache, Config, Context, Daemon, Descriptor, Image, Index, Layer, LayerWriter, Layout, Reader, Report,
+    Archive, Cache, Config, Context, Daemon, Descriptor, Files, Image, Index, Layer, LayerWriter, Layout, Reader,
+    Report,
 };
 use bytes::Bytes;
 use std::any::Any;
@@ -302,6 +304,15 @@ pub unsafe extern "C" fn parb_op_take_daemon(op: *mut parb_op, out: *mut *mut pa
 #[must_use]
 pub unsafe extern "C" fn parb_op_take_layout(op: *mut parb_op, out: *mut *mut parb_layout) -> *mut parb_error {
     call(|| take_into::<Layout, _>(op, out, LayoutHandle::new))
+}
+
+/// Takes a list of files out of an operation. Errors: as for parb_op_finish.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_op_take_files(op: *mut parb_op, out: *mut *mut parb_files) -> *mut parb_error {
+    call(|| take_into::<Files, _>(op, out, FilesHandle::new))
 }
 
 /// Frees an operation. NULL is fine. One that still runs is cancelled; this never waits for it, and a queue it was

@@ -88,7 +88,7 @@ pub unsafe extern "C" fn parb_options_set_jobs(options: *mut parb_options, jobs:
 }
 
 /// Where a new layer's bytes go; without it, to a file without a name in $TMPDIR. Read by parb_layer_from_file and
-/// the others that make a layer, and by parb_archive_image.
+/// the others that make a layer, by parb_archive_image and parb_daemon_image.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]

@@ -71,8 +71,8 @@ unsafe fn toc_json(
 /// without one the layer is read once and verified, before this returns. Hard links are followed. Of several entries
 /// of the same name the last one counts; other layers play no part. Blocks on the network.
 ///
-/// Errors: PARB_NOT_FOUND: no such file; PARB_INVALID_ARGUMENT: it is no file; PARB_UNSUPPORTED: a sparse file, and
-/// no table of contents; those of parb_layer_toc_json and parb_layer_open.
+/// Errors: PARB_NOT_FOUND: no such file; PARB_INVALID_ARGUMENT: it is no file; those of parb_layer_open, and, where the
+/// descriptor tells of a table of contents, of parb_layer_toc_json.
 ///
 /// @param path     as in the tar; a leading "/" or "./" plays no part
 /// @param options  none are read

@@ -60,7 +60,6 @@ impl Shop<'_> {
         progress: &mut (dyn FnMut() + Send),
     ) -> Result<Written> {
         let mut writing = Writing {
-            shop: self,
             out,
             hash: self.hashing(),
             size: 0,
@@ -358,7 +357,6 @@ struct Member {
 }
 
 struct Writing<'a> {
-    shop: &'a Shop<'a>,
     out: &'a mut dyn BlobOut,
     hash: Hashing,
     size: u64,

@@ -49,7 +49,7 @@ pub(crate) use tar::{
 pub(crate) use write::FileWriter;
 
 pub(crate) use toc::{CHUNKED_DIGEST, CHUNKED_POSITION, ESTARGZ_DIGEST, ESTARGZ_SIZE};
-pub(crate) use toc::{MAX_LINKS, MAX_TOC, chunked_position, clean, estargz as estargz_toc, whole};
+pub(crate) use toc::{MAX_LINKS, MAX_TOC, TOC_NAME, chunked_position, clean, estargz as estargz_toc, whole};
 pub use toc::{Toc, TocChunk, TocEntry, TocKind};
 
 /// What one job handles: large enough that starting it costs nothing, small enough that nobody waits for it. It is

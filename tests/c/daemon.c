@@ -182,6 +182,25 @@ static void goes_there_and_back(void) {
   CHECK_STR(parb_image_media_type(other), "application/vnd.oci.image.manifest.v1+json");
   OK(parb_image_validate(other, NULL, ctx));
 
+  /* Compressed on the way, straight into a registry. */
+  char text_on[300];
+  snprintf(text_on, sizeof text_on, "%s/parb/from-daemon:1", registry);
+  parb_client *c = client();
+  parb_ref *on = ref_of(text_on);
+  parb_sink *sink = NULL;
+  parb_options *into = parb_options_new();
+  OK(parb_sink_repository(c, on, &sink));
+  parb_options_set_sink(into, sink);
+  parb_image *compressed = NULL;
+  OK(parb_daemon_image(daemon_, id, into, ctx, &compressed));
+  parb_layer *first = NULL;
+  OK(parb_image_layer_at(compressed, 0, &first));
+  CHECK(strstr(parb_descriptor_media_type(parb_layer_descriptor(first)), "gzip") != NULL);
+  OK(parb_push(c, on, compressed, NULL, ctx));
+  OK(parb_image_validate(compressed, NULL, ctx));
+  parb_layer_free(first), parb_image_free(compressed), parb_options_free(into), parb_sink_free(sink);
+  parb_ref_free(on), parb_client_free(c);
+
   load(by_name, "registry.test/parb/b:2", 0); /* it is there: only the name */
   CHECK(has("registry.test/parb/b:2"));
   parb_ref *third = ref_of("registry.test/parb/c:3");
@@ -211,8 +230,8 @@ static void hub_names(void) {
 }
 
 static void every_compression(void) {
-  static const char *const names[] = {"none", "gzip"};
-  for (size_t i = 0; i < 2; i++) {
+  static const char *const names[] = {"none", "gzip", "zstd"};
+  for (size_t i = 0; i < 3; i++) {
     parb_image *image = two_layers(300000, (uint64_t)time(NULL) + 20 + 3 * i, names[i]);
     load(image, "registry.test/parb/d:1", 1);
     parb_image *back = read_back("registry.test/parb/d:1");

@@ -152,3 +152,46 @@ fn images_on_top_keep_it() {
     assert_eq!(site.read(&back.layers()[0], "etc/passwd").unwrap(), b"root:x:0:0::/:/bin/sh\n");
     assert_eq!(site.read(&back.layers()[1], "etc/passwd").unwrap(), b"new");
 }
+
+/// Images all of whose layers have a table are read by those alone, as a container would see them.
+#[test]
+fn a_file_of_an_image() {
+    let site = Site::new(&[]);
+    let base = entries().build(&site.sink("app", Compression::Estargz), &site.ctx).wait().unwrap();
+    let mut small = LayerBuilder::new();
+    small.add_symlink("etc/users", "passwd").unwrap();
+    small.remove("data/3").unwrap();
+    small.add_bytes("data/4", 0o644, b"replaced").unwrap();
+    let top = |kind| small.build(&site.sink("app", kind), &site.ctx).wait().unwrap();
+    let image = |tag: &str, top: &Layer| {
+        let mut builder = ImageBuilder::from_scratch();
+        let made = builder.add_layer(&base).add_layer(top).build(&Options::new(), &site.ctx).wait().unwrap();
+        site.client.push(&site.name(tag), &made, &Options::new(), &site.ctx).wait().unwrap();
+        site.client.pull(&site.name(tag), &Options::new(), &site.ctx).wait().unwrap()
+    };
+    let (lazy, other) = (image("app:lazy", &top(Compression::Estargz)), image("app:other", &top(Compression::Gzip)));
+    let before = site.fetched().1;
+    for image in [&lazy, &other] {
+        let read = |path: &str| {
+            let mut reader = image.read_file(path, &Options::new(), &site.ctx).wait()?;
+            let mut buf = vec![0; 11 << 20];
+            let (mut len, mut n) = (0, 1);
+            while n > 0 {
+                n = reader.read(&mut buf[len..], &site.ctx)?;
+                len += n;
+            }
+            buf.truncate(len);
+            Ok::<_, parbuckle::Error>(buf)
+        };
+        assert_eq!(read("/etc/users").unwrap(), b"root:x:0:0::/:/bin/sh\n");
+        assert_eq!(read("data/4").unwrap(), b"replaced");
+        assert_eq!(read("data/3").unwrap_err().code(), Code::NotFound);
+        assert_eq!(read("data").unwrap_err().code(), Code::InvalidArgument);
+        assert!(read("data/2").unwrap() == noise(10 << 20, 2));
+        assert!(read(".no.prefetch.landmark").is_ok());
+        if image.digest() == lazy.digest() {
+            assert!(site.fetched().1 - before < 11 << 20);
+        }
+        assert!(read("stargz.index.json").unwrap().starts_with(b"{\"version\":1,"));
+    }
+}

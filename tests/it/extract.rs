@@ -248,9 +248,8 @@ fn unpacked(tar: &[u8]) -> Vec<Item> {
         let parts: Vec<&[u8]> = name.split(|b| *b == b'/').collect();
         for depth in 1..parts.len() {
             let parent = parts[..depth].join(&b'/');
-            match nodes.entry(parent).or_insert(Node::Implied) {
-                Node::Leaf(file) => panic!("{} lies behind {:?}", text(&name), files[*file]),
-                _ => {}
+            if let Node::Leaf(file) = nodes.entry(parent).or_insert(Node::Implied) {
+                panic!("{} lies behind {:?}", text(&name), files[*file]);
             }
         }
         if name == b"." {

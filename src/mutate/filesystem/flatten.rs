@@ -11,7 +11,7 @@ use crate::index::{Child, Children, Index};
 use crate::oci::{Descriptor, History, Manifest};
 use crate::options::Options;
 use crate::source::{Home, Memory, Source};
-use crate::writer::rewrite;
+use crate::writer::layer_of;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -68,7 +68,7 @@ async fn flat(image: &Image, options: &Options, ctx: &Context) -> Result<Image> 
         Some((client, _)) => Home::Client(client.clone()),
         None => image.home().clone(),
     };
-    let layer = rewrite(&home, options, ctx, || merged(image, None, ctx).boxed()).await?;
+    let layer = layer_of(&home, options, ctx, || merged(image, None, ctx).boxed()).await?;
     let config = image.config_holder().get(ctx).await?;
     let mut edit = config.edit();
     let comment = config.history_json();

@@ -218,8 +218,11 @@ struct Now {
     risks: Risks,
     /// Links that go into the stream when the layer has ended, unless it puts something else in their place: so nothing
     /// in the stream ever lies behind one. With the entry that a hard link to one names.
-    links: Vec<(Key, u32, TarEntry, Option<(Key, u32)>)>,
+    links: Vec<HeldLink>,
 }
+
+/// Path and number of a symbolic link, the link, and the entry that it is a hard link to.
+type HeldLink = (Key, u32, TarEntry, Option<(Key, u32)>);
 
 impl Now {
     fn emitted(&mut self) {

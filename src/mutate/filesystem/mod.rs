@@ -5,11 +5,12 @@
 //! * `doubt`: what that can't decide on the way;
 //! * `tree`: the exact tree of names, for what needs it;
 //! * `flatten`: images of one layer made so;
-//! * `files`, `read`: what files there are, and the content of one;
+//! * `files`, `read`: what files there are, and the content of one; `by_toc`: that without reading layers;
 //! * `keep`: bytes that are kept for later;
 //! * `ahead`: a layer is decompressed while the one above it is merged.
 
 mod ahead;
+mod by_toc;
 mod doubt;
 mod files;
 mod flatten;

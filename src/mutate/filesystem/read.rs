@@ -4,7 +4,7 @@ use super::files::tree_of;
 use super::keep::Keep;
 use super::merge::Wanted;
 use super::path::{clean, split, text};
-use super::{layers_of, merged};
+use super::{by_toc, layers_of, merged};
 use crate::context::Context;
 use crate::engine::Task;
 use crate::error::{Code, Error, Result, invalid};
@@ -20,7 +20,8 @@ const MAX_LINKS: usize = 40;
 impl Image {
     /// The content of one file; symbolic links are followed within the image. Layers are read from the topmost down to
     /// the one that has it, which is read to its end: the content is verified before the reader gives any of it. What
-    /// is larger than a mebibyte waits in a temporary file for that.
+    /// is larger than a mebibyte waits in a temporary file for that. Where all layers have a table of contents (eStargz,
+    /// zstd:chunked), nothing is fetched but those and the file.
     ///
     /// Errors: `NotFound`; `InvalidArgument` for what is no regular file; as for [`Image::filesystem`]. Options: none.
     pub fn read_file(&self, path: impl AsRef<[u8]>, options: &Options, ctx: &Context) -> Task<Reader> {
@@ -29,7 +30,10 @@ impl Image {
         }
         let (image, path) = (self.clone(), path.as_ref().to_vec());
         self.home().spawn(ctx, |ctx| async move {
-            let content = find(&image, &path, &ctx).await?;
+            let content = match by_toc::find(&image, &path, &ctx).await? {
+                Some(content) => content,
+                None => find(&image, &path, &ctx).await?,
+            };
             Ok(Reader::new(image.home().clone(), content))
         })
     }
@@ -42,7 +46,7 @@ enum Seen {
     /// A hard link to this.
     Link(Vec<u8>),
     /// The path itself, or something above it that is no directory.
-    Entry(TarEntry),
+    Entry(Box<TarEntry>),
 }
 
 async fn find(image: &Image, path: &[u8], ctx: &Context) -> Result<Chunks> {
@@ -60,7 +64,7 @@ async fn find(image: &Image, path: &[u8], ctx: &Context) -> Result<Chunks> {
                 also.push(target); // and once more, with an eye on that
                 continue;
             }
-            Seen::Entry(entry) => entry,
+            Seen::Entry(entry) => *entry,
         };
         also.clear();
         let name = own_name(&entry);
@@ -112,11 +116,11 @@ async fn look(image: &Image, wanted: &[u8], also: &[Vec<u8>], ctx: &Context) -> 
             }
             Kind::HardLink if is_it || also.contains(&name) => match contents.remove(&entry.link) {
                 Some(content) => drop(contents.insert(name, content)),
-                None if also.contains(&entry.link) => return Ok(Seen::Entry(entry)), // to what has no content
+                None if also.contains(&entry.link) => return Ok(Seen::Entry(Box::new(entry))), // to what has no content
                 None => return Ok(Seen::Link(entry.link)),
             },
             _ if also.contains(&name) => {}
-            _ if counts => seen = Seen::Entry(entry),
+            _ if counts => seen = Seen::Entry(Box::new(entry)),
             _ => {}
         }
         itself |= is_it; // a layer may have it twice: the last one counts

@@ -63,6 +63,7 @@ parb_daemon = c_void_p
 parb_descriptor = c_void_p
 parb_error = c_void_p
 parb_event = c_void_p
+parb_files = c_void_p
 parb_image = c_void_p
 parb_image_builder = c_void_p
 parb_index = c_void_p
@@ -150,6 +151,7 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_op_take_report": (parb_error, (parb_op, POINTER(parb_report))),
     "parb_op_take_daemon": (parb_error, (parb_op, POINTER(parb_daemon))),
     "parb_op_take_layout": (parb_error, (parb_op, POINTER(parb_layout))),
+    "parb_op_take_files": (parb_error, (parb_op, POINTER(parb_files))),
     "parb_op_free": (None, (parb_op,)),
     # Completion queues
     "parb_queue_new": (parb_error, (POINTER(parb_queue),)),
@@ -400,6 +402,35 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_image_edit_file_start": (parb_error, (parb_image, c_char_p, c_void_p, c_size_t, parb_options, parb_ctx, POINTER(parb_op))),
     "parb_image_remove_file": (parb_error, (parb_image, c_char_p, parb_options, parb_ctx, POINTER(parb_image))),
     "parb_image_remove_file_start": (parb_error, (parb_image, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    # The file systems of images, and what is in layers
+    "parb_image_filesystem": (parb_error, (parb_image, parb_options, parb_ctx, POINTER(parb_reader))),
+    "parb_image_filesystem_start": (parb_error, (parb_image, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_image_flatten": (parb_error, (parb_image, parb_options, parb_ctx, POINTER(parb_image))),
+    "parb_image_flatten_start": (parb_error, (parb_image, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_index_flatten": (parb_error, (parb_index, parb_options, parb_ctx, POINTER(parb_index))),
+    "parb_index_flatten_start": (parb_error, (parb_index, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_image_files": (parb_error, (parb_image, parb_options, parb_ctx, POINTER(parb_files))),
+    "parb_image_files_start": (parb_error, (parb_image, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_layer_files": (parb_error, (parb_layer, parb_options, parb_ctx, POINTER(parb_files))),
+    "parb_layer_files_start": (parb_error, (parb_layer, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_image_open_file": (parb_error, (parb_image, c_char_p, parb_options, parb_ctx, POINTER(parb_reader))),
+    "parb_image_open_file_start": (parb_error, (parb_image, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_files_free": (None, (parb_files,)),
+    "parb_files_count": (c_size_t, (parb_files,)),
+    "parb_files_path_at": (c_char_p, (parb_files, c_size_t)),
+    "parb_files_kind_at": (c_char, (parb_files, c_size_t)),
+    "parb_files_mode_at": (c_uint32, (parb_files, c_size_t)),
+    "parb_files_size_at": (c_uint64, (parb_files, c_size_t)),
+    "parb_files_uid_at": (c_uint64, (parb_files, c_size_t)),
+    "parb_files_gid_at": (c_uint64, (parb_files, c_size_t)),
+    "parb_files_mtime_at": (c_int64, (parb_files, c_size_t)),
+    "parb_files_mtime_ns_at": (c_uint32, (parb_files, c_size_t)),
+    "parb_files_link_at": (c_char_p, (parb_files, c_size_t)),
+    "parb_files_device_at": (c_uint32, (parb_files, c_size_t, POINTER(c_uint32))),
+    "parb_files_layer_at": (c_size_t, (parb_files, c_size_t)),
+    "parb_files_xattr_count_at": (c_size_t, (parb_files, c_size_t)),
+    "parb_files_xattr_name_at": (c_char_p, (parb_files, c_size_t, c_size_t)),
+    "parb_files_xattr_value_at": (c_void_p, (parb_files, c_size_t, c_size_t, POINTER(c_size_t))),
     # Parts
     "parb_blobs_new": (parb_blobs, ()),
     "parb_blobs_free": (None, (parb_blobs,)),
