@@ -123,7 +123,8 @@ class Client : public detail::Handle<parb_client, parb_client_free> {
   }
   Op<void> push_layer_start(const Ref &repository, const Layer &layer, const Options &options = {},
                             const Context &ctx = Context::background()) const {
-    return detail::made<Op<void>>(parb_push_layer_start, get(), repository.get(), layer.get(), options.get(), ctx.get());
+    return detail::made<Op<void>>(parb_push_layer_start, get(), repository.get(), layer.get(), options.get(),
+                                  ctx.get());
   }
   /// What was done so far, as a JSON object.
   std::string stats() const { return std::string(detail::made<Buf>(parb_client_stats, get()).view()); }

@@ -13,7 +13,8 @@ class Daemon : public detail::Value<parb_daemon, parb_daemon_free, parb_daemon_c
   using Value::Value;
   static constexpr auto take_from = parb_op_take_daemon;
 
-  /// unix://PATH, tcp://HOST[:PORT], http://... or https://...; without one, what DOCKER_HOST names, or the usual socket.
+  /// unix://PATH, tcp://HOST[:PORT], http://... or https://...; without one what DOCKER_HOST names, or the usual
+  /// socket.
   static Daemon connect(const Text &host = std::nullopt, const Context &ctx = Context::background()) {
     return detail::made<Daemon>(parb_daemon_connect, host.c_str(), nullptr, ctx.get());
   }
@@ -60,7 +61,8 @@ class Daemon : public detail::Value<parb_daemon, parb_daemon_free, parb_daemon_c
   Image image(const Text &name, const Options &options = {}, const Context &ctx = Context::background()) const {
     return detail::made<Image>(parb_daemon_image, get(), name.c_str(), options.get(), ctx.get());
   }
-  Op<Image> image_start(const Text &name, const Options &options = {}, const Context &ctx = Context::background()) const {
+  Op<Image> image_start(const Text &name, const Options &options = {},
+                        const Context &ctx = Context::background()) const {
     return detail::made<Op<Image>>(parb_daemon_image_start, get(), name.c_str(), options.get(), ctx.get());
   }
   /// Gives it an image, under a name or none; the result is what it said, nothing where it had the image.

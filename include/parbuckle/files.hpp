@@ -31,8 +31,8 @@ class File {
   File(const parb_files *files, std::size_t at) noexcept : files_(files), at_(at) {}
   /// Relative to the root, which is "."; not necessarily UTF-8.
   std::string_view path() const noexcept { return detail::lent(parb_files_path_at(files_, at_)); }
-  /// 'f' a regular file, 'd' a directory, 'l' a symbolic link, 'h' a hard link, 'c' and 'b' devices, 'p' a named pipe; in
-  /// layers also 'w' a whiteout of that path, 'o' one of everything in that directory, '?' what is no file.
+  /// 'f' a regular file, 'd' a directory, 'l' a symbolic link, 'h' a hard link, 'c' and 'b' devices, 'p' a named pipe;
+  /// in layers also 'w' a whiteout of that path, 'o' one of everything in that directory, '?' what is no file.
   char kind() const noexcept { return parb_files_kind_at(files_, at_); }
   /// Permission bits, set-id bits and the sticky bit.
   std::uint32_t mode() const noexcept { return parb_files_mode_at(files_, at_); }

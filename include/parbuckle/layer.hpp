@@ -68,10 +68,11 @@ class Layer : public detail::Value<parb_layer, parb_layer_free, parb_layer_clone
   }
   /// Of these very bytes, whatever they are.
   static Layer fixed(std::string_view bytes, const Text &media_type) {
-    return detail::made<Layer>(parb_layer_fixed, detail::bytes(bytes.data()), bytes.size(), media_type.c_str(), nullptr);
+    return detail::made<Layer>(parb_layer_fixed, detail::bytes(bytes.data()), bytes.size(), media_type.c_str(),
+                               nullptr);
   }
-  /// Of bytes that are among the blobs, or opened when they are read. What is not said of the tar is found out by reading
-  /// it, when it is asked for.
+  /// Of bytes that are among the blobs, or opened when they are read. What is not said of the tar is found out by
+  /// reading it, when it is asked for.
   static Layer from_parts(const Text &media_type, const Text &digest, std::uint64_t size, const Blobs &blobs,
                           const Text &diff_id = std::nullopt,
                           std::optional<std::uint64_t> uncompressed_size = std::nullopt);
@@ -85,7 +86,9 @@ class Layer : public detail::Value<parb_layer, parb_layer_free, parb_layer_clone
     check(parb_layer_diff_id(get(), nullptr, ctx.get(), &digest));
     return detail::lent(digest);
   }
-  Op<void> diff_id_start(const Context &ctx = Context::background()) const { return start<void>(parb_layer_diff_id_start, ctx); }
+  Op<void> diff_id_start(const Context &ctx = Context::background()) const {
+    return start<void>(parb_layer_diff_id_start, ctx);
+  }
   /// Bytes of the uncompressed tar. May block the first time.
   std::uint64_t uncompressed_size(const Context &ctx = Context::background()) const {
     std::uint64_t size = 0;
@@ -99,7 +102,9 @@ class Layer : public detail::Value<parb_layer, parb_layer_free, parb_layer_clone
   Reader open(const Context &ctx = Context::background()) const {
     return detail::made<Reader>(parb_layer_open, get(), nullptr, ctx.get());
   }
-  Op<Reader> open_start(const Context &ctx = Context::background()) const { return start<Reader>(parb_layer_open_start, ctx); }
+  Op<Reader> open_start(const Context &ctx = Context::background()) const {
+    return start<Reader>(parb_layer_open_start, ctx);
+  }
   /// The tar.
   Reader open_uncompressed(const Context &ctx = Context::background()) const {
     return detail::made<Reader>(parb_layer_open_uncompressed, get(), nullptr, ctx.get());

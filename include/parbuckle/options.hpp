@@ -19,8 +19,8 @@ class Options : public detail::Handle<parb_options, parb_options_free> {
   /// Which image where a name stands for several: "linux/arm64/v8". Read by resolve, pull, Layout::image,
   /// Archive::image, Daemon::load_index.
   Options &platform(const Text &platform) { return parb_options_set_platform(here(), platform.c_str()), *this; }
-  /// How many blobs are moved at once. Read by what pushes; by what validates, examines or checks; by what fills layouts,
-  /// archives and memory; and, for layers that are made at once, by Image::recompress, with_time and canonical.
+  /// How many blobs are moved at once. Read by what pushes; by what validates, examines or checks; by what fills
+  /// layouts, archives and memory; and, for layers that are made at once, by Image::recompress, with_time, canonical.
   Options &jobs(std::uint32_t jobs) { return parb_options_set_jobs(here(), jobs), *this; }
   /// Where a new layer's bytes go. Read by whatever makes a layer.
   Options &sink(const Sink &sink) { return parb_options_set_sink(here(), sink.get()), *this; }

@@ -77,9 +77,9 @@ class ReaderStream : public std::istream {
   Buffer buffer_;
 };
 
-/// A stream of the host, for Layer::from_source, Archive::open_source and Blobs, read on a thread of the library. After a
-/// cancelled call it may be read for a moment still: what it refers to is to be owned by it (std::shared_ptr). What it
-/// throws comes out of the call.
+/// A stream of the host, for Layer::from_source, Archive::open_source and Blobs, read on a thread of the library. After
+/// a cancelled call it may be read for a moment still: what it refers to is to be owned by it (std::shared_ptr). What
+/// it throws comes out of the call.
 class Source : public detail::Handle<parb_source, parb_source_free> {
  public:
   /// Reads up to so many bytes to there and tells how many; 0 is the end.
@@ -91,7 +91,8 @@ class Source : public detail::Handle<parb_source, parb_source_free> {
     using F = std::pair<Read, Rewind>;
     const bool can_rewind = static_cast<bool>(rewind);
     auto functions = std::make_unique<F>(std::move(read), std::move(rewind));
-    const auto on_read = [](void *user, std::uint8_t *to, std::size_t size, std::size_t *count) noexcept -> parb_error * {
+    const auto on_read = [](void *user, std::uint8_t *to, std::size_t size,
+                            std::size_t *count) noexcept -> parb_error * {
       try {
         *count = static_cast<F *>(user)->first(to, size);
         return nullptr;

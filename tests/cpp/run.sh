@@ -23,7 +23,7 @@ plain)
                 $compiler -std=c++$standard $rtti "${warnings[@]}" -Iinclude "$work/a.cpp" "$work/b.cpp" -o "$work/header" \
                     -L"$OUT" -lparbuckle -pthread
                 "$work/header"
-                $compiler -std=c++$standard $rtti "${warnings[@]}" -Iinclude -fsyntax-only tests/cpp/binding.cpp
+                $compiler -std=c++$standard $rtti "${warnings[@]}" -Iinclude -fsyntax-only tests/cpp/{binding,media,changes}.cpp
                 echo "ok     $compiler -std=c++$standard $rtti"
             done
         done
@@ -55,6 +55,8 @@ run() { # NAME ARGUMENT…
 }
 
 run binding
+run media
+run changes
 if [ -n "${PARB_TEST_ANON:-}" ] && [ -f tests/scenarios/errors.tsv ]; then
     run scenarios tests/scenarios/errors.tsv
 else
