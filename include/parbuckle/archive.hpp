@@ -85,7 +85,8 @@ class Archive : public detail::Value<parb_archive, parb_archive_free, parb_archi
     return detail::made<Op<void>>(parb_archive_write_start, path.c_str(), list.images.data(), list.images.size(),
                                   list.refs(), options.get(), ctx.get());
   }
-  /// An index with all that it names, which gives an OCI archive; otherwise as write.
+  /// An index with all that it names; otherwise as write. Options: archive_format, which has to be "oci"; jobs,
+  /// foreign_layers.
   static void write_index(const Text &path, const Index &index, const Text &name = std::nullopt,
                           const Options &options = {}, const Context &ctx = Context::background()) {
     check(parb_archive_write_index(path.c_str(), index.get(), name.c_str(), options.get(), ctx.get()));
@@ -108,7 +109,8 @@ class Archive : public detail::Value<parb_archive, parb_archive_free, parb_archi
     return detail::made<Op<void>>(parb_archive_write_fd_start, fd, list.images.data(), list.images.size(),
                                   list.refs(), options.get(), ctx.get());
   }
-  /// An index with all that it names, which gives an OCI archive; otherwise as write_fd.
+  /// An index with all that it names; otherwise as write_fd. Options: archive_format, which has to be "oci";
+  /// foreign_layers.
   static void write_index_fd(int fd, const Index &index, const Text &name = std::nullopt, const Options &options = {},
                              const Context &ctx = Context::background()) {
     check(parb_archive_write_index_fd(fd, index.get(), name.c_str(), options.get(), ctx.get()));
