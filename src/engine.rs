@@ -9,6 +9,7 @@ use crate::context::{Context, lock};
 use crate::error::{Code, Error, Result};
 use crate::pool::Pool;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use std::cell::Cell;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -120,9 +121,14 @@ impl Engine {
             return Task::ready(Err(e));
         }
         let ctx = ctx.child();
+        let future = future(ctx.clone());
+        self.run(ctx, future.boxed())
+    }
+
+    /// In a box, so that what is around a call is compiled once for each result, not for each call.
+    fn run<T: Send + 'static>(&self, ctx: Context, future: BoxFuture<'static, Result<T>>) -> Task<T> {
         let cell = Arc::new(TaskCell::default());
         let answer = Answer(cell.clone());
-        let future = future(ctx.clone());
         let bounds = ctx.clone();
         self.handle().spawn(async move {
             let result = {

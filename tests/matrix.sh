@@ -37,14 +37,15 @@ diff_ids_of() { crane config "$1" | python3 -c 'import json,sys; print(json.load
 media="registry docker-archive legacy-archive oci oci-archive dockerd podman"
 exact=" registry oci oci-archive " # these keep the bytes of a manifest
 
-# An image of three layers (one plain, one gzip, one made by a directory), by crane's idea of Docker's format.
+# An image by crane in OCI's types, since skopeo finds no others in a layout, and one in Docker's.
 mkdir -p "$work/tree/etc" "$work/tree/bin"
 cp Cargo.toml README.md "$work/tree/etc/"
 ln -s ../etc/README.md "$work/tree/bin/link"
 ln "$work/tree/etc/Cargo.toml" "$work/tree/etc/hard"
 tar -C "$work/tree" -cf "$work/tree.tar" .
 head -c 300000 /dev/urandom > "$work/random" && tar -C "$work" -czf "$work/random.tar.gz" random
-crane append -f "$work/tree.tar" -f "$work/random.tar.gz" -t "$registry/matrix/seed:v1" >/dev/null 2>&1
+crane append -f "$work/tree.tar" -f "$work/random.tar.gz" -t "$registry/matrix/docker:v1" >/dev/null 2>&1
+crane append --oci-empty-base -f "$work/tree.tar" -f "$work/random.tar.gz" -t "$registry/matrix/seed:v1" >/dev/null 2>&1
 crane mutate "$registry/matrix/seed:v1" -t "$registry/matrix/seed:v1" --set-platform linux/amd64 --cmd /bin/true --label a=b >/dev/null
 digest=$(crane digest "$registry/matrix/seed:v1") config=$(config_of "$registry/matrix/seed:v1")
 diff_ids=$(diff_ids_of "$registry/matrix/seed:v1")
@@ -90,11 +91,15 @@ for medium in docker-archive legacy-archive oci-archive; do
     check "podman loads a $medium" $podman load -q -i "$work/registry-$medium.$medium"
 done
 check "podman has the image" $podman image exists localhost/matrix/registry-docker-archive:v1
-check "crane reads a docker archive" crane push "$work/registry-docker-archive.docker-archive" "$registry/matrix/crane:v1"
-check "crane: digest of a docker archive" same "$(crane digest "$registry/matrix/crane:v1" 2>&1)" "$digest"
+check "a docker archive for crane" "$parb" copy "$registry/matrix/docker:v1" "docker-archive:$work/docker.tar:matrix/docker:v1"
+check "crane reads a docker archive" crane push "$work/docker.tar" "$registry/matrix/crane:v1"
+check "crane: digest of a docker archive" same "$(crane digest "$registry/matrix/crane:v1" 2>&1)" "$(crane digest "$registry/matrix/docker:v1")"
+check "parb: digest of a docker archive" "$parb" copy "docker-archive:$work/docker.tar" "$registry/matrix/ours:v1"
+check "parb: digest of a docker archive" same "$(crane digest "$registry/matrix/ours:v1" 2>&1)" "$(crane digest "$registry/matrix/docker:v1")"
 check "crane reads a layout" crane push "$work/registry-oci.oci" "$registry/matrix/crane:v2"
 check "crane: digest of a layout" same "$(crane digest "$registry/matrix/crane:v2" 2>&1)" "$digest"
-check "umoci reads a layout" umoci stat --json --image "$work/registry-oci.oci:matrix/registry-oci:v1"
+check "a layout for umoci" "$parb" copy "$registry/matrix/seed:v1" "oci:$work/plainly.oci:v1"
+check "umoci reads a layout" umoci stat --json --image "$work/plainly.oci:v1"
 
 # What others wrote, read by us.
 check "skopeo writes a docker archive" copy "docker://$registry/matrix/seed:v1" "docker-archive:$work/skopeo.tar:matrix/skopeo:v1"

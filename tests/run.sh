@@ -13,6 +13,7 @@ export HOME_BEFORE=$HOME
 finish() {
     status=$?
     tests/registries.sh stop "$work/registries" || true
+    [ ! -d "$work/daemons" ] || tests/daemons.sh stop "$work/daemons" || true
     rm -rf "$work"
     printf '\n-- seconds by stage --\n'; printf '%s\n' "${times[@]}"
     [ "$status" = 0 ] && echo "all stages passed" || echo "FAILED in stage: ${current:-}"
@@ -32,7 +33,7 @@ stage() { # NAME COMMAND…: runs it, unless STAGES leaves it out
 
 install_tools() {
     local wanted=() package
-    for package in docker-registry skopeo umoci valgrind apache2-utils cmake pkg-config clang doxygen; do
+    for package in docker-registry docker.io podman skopeo umoci valgrind apache2-utils cmake curl pkg-config clang doxygen zstd; do
         dpkg -s "$package" >/dev/null 2>&1 || wanted+=("$package")
     done
     if [ ${#wanted[@]} -gt 0 ]; then
@@ -77,6 +78,15 @@ c_valgrind() {
     tests/cpp/run.sh valgrind
 }
 
+# Where the machine lets them run: dockerd and podman need to be root, and to mount.
+daemons() {
+    mkdir -p "$work/daemons"
+    local exports
+    exports=$(tests/daemons.sh start "$work/daemons")
+    eval "$exports"
+    echo "dockerd $PARB_TEST_DOCKERD, podman $PARB_TEST_PODMAN"
+}
+
 demo() {
     examples/demo.sh | tee "$work/demo1"
     examples/demo.sh > "$work/demo2"
@@ -88,6 +98,7 @@ stage tools install_tools
 stage lint lint
 stage rust rust
 stage registries registries
+stage daemons daemons
 stage c c
 stage asan c_asan
 stage valgrind c_valgrind
@@ -97,5 +108,10 @@ stage readme tests/readme.sh
 stage install tests/install.sh
 stage demo demo
 stage peers tests/peers.sh
+stage mutations tests/mutations.sh
+stage archives tests/archives.sh
 stage estargz tests/estargz.sh
 stage layouts tests/layouts.sh
+stage extract tests/extract.sh
+stage matrix tests/matrix.sh
+stage daemon tests/daemons_test.sh plain

@@ -1,17 +1,19 @@
 //! The file systems of images, and what is in layers.
 
 use crate::error::Result;
-use crate::ffi::boundary::{Opaque, Pointer, bounds, call, free, get, put_plain, put_waited};
+use crate::ffi::boundary::{Lent, Opaque, Pointer, bounds, call, free, get, put_plain, put_waited};
 use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
 use crate::ffi::image::{ImageHandle, lend_bytes, parb_image};
 use crate::ffi::index::{IndexHandle, parb_index};
 use crate::ffi::layer::{parb_layer, parb_reader};
+use crate::ffi::lists::{Strings, parb_strings};
 use crate::ffi::op::{parb_op, start};
 use crate::ffi::options::{options_of, parb_options};
-use crate::ffi::text::lend;
+use crate::ffi::text::{lend, path, text};
 use crate::{File, Files, Image, Index, Reader, Task};
-use std::ffi::{CStr, CString, c_char};
+use std::collections::HashMap;
+use std::ffi::{CString, c_char};
 use std::ptr::null;
 use std::sync::Mutex;
 
@@ -30,17 +32,21 @@ unsafe impl Opaque for parb_files {
 
 pub(crate) struct FilesHandle {
     files: Files,
-    /// Paths, targets, and names of extended attributes.
-    texts: Vec<(CString, CString, Vec<CString>)>,
+    /// Paths and targets.
+    texts: Vec<(CString, CString)>,
+    /// The names of extended attributes of those that have some.
+    xattrs: HashMap<usize, Lent<parb_strings>>,
 }
 
 impl FilesHandle {
     pub(crate) fn new(files: Files) -> FilesHandle {
         // No name in a tar has a NUL.
         let text = |bytes: &Vec<u8>| CString::new(bytes.as_slice()).unwrap_or_default();
-        let names = |file: &File| file.xattrs.iter().map(|(name, _)| text(name)).collect();
-        let texts = files.iter().map(|f| (text(&f.path), text(&f.link), names(f))).collect();
-        FilesHandle { files, texts }
+        let texts = files.iter().map(|f| (text(&f.path), text(&f.link))).collect();
+        let names = |f: &File| Strings::new(f.xattrs.iter().map(|(name, _)| String::from_utf8_lossy(name)));
+        let some = files.iter().enumerate().filter(|(_, f)| !f.xattrs.is_empty());
+        let xattrs = some.map(|(i, f)| (i, Lent::new(names(f)))).collect();
+        FilesHandle { files, texts, xattrs }
     }
 }
 
@@ -284,12 +290,8 @@ unsafe fn open_file(
     ctx: *const parb_ctx,
 ) -> Result<Task<Reader>> {
     let image = image.get("image")?.image();
-    if path.is_null() {
-        return Err(crate::error::invalid("path is NULL"));
-    }
-    // SAFETY: not NULL, and so a text with a NUL at its end.
-    let path = CStr::from_ptr(path).to_bytes();
-    Ok(image.read_file(path, &options_of(options)?, &bounds(ctx)?))
+    let path = self::path(path, "path")?;
+    Ok(image.read_file(path.as_os_str().as_encoded_bytes(), &options_of(options)?, &bounds(ctx)?))
 }
 
 /// Frees a list of files. NULL is fine.
@@ -323,8 +325,8 @@ pub unsafe extern "C" fn parb_files_path_at(files: *const parb_files, i: usize) 
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_files_kind_at(files: *const parb_files, i: usize) -> c_char {
-    file(files, i, 0, |f| f.kind.letter() as u8 as c_char)
+pub unsafe extern "C" fn parb_files_kind_at(files: *const parb_files, i: usize) -> u32 {
+    get(0, || at(files, i, 0, |f| f.kind.letter() as u32))
 }
 
 /// Permission bits, set-id bits and the sticky bit.
@@ -332,7 +334,7 @@ pub unsafe extern "C" fn parb_files_kind_at(files: *const parb_files, i: usize) 
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_files_mode_at(files: *const parb_files, i: usize) -> u32 {
-    file(files, i, 0, |f| f.mode)
+    get(0, || at(files, i, 0, |f| f.mode))
 }
 
 /// How many bytes of content there are; 0 for all but files and hard links.
@@ -340,7 +342,7 @@ pub unsafe extern "C" fn parb_files_mode_at(files: *const parb_files, i: usize) 
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_files_size_at(files: *const parb_files, i: usize) -> u64 {
-    file(files, i, 0, |f| f.size)
+    get(0, || at(files, i, 0, |f| f.size))
 }
 
 /// The owner's number.
@@ -348,7 +350,7 @@ pub unsafe extern "C" fn parb_files_size_at(files: *const parb_files, i: usize) 
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_files_uid_at(files: *const parb_files, i: usize) -> u64 {
-    file(files, i, 0, |f| f.uid)
+    get(0, || at(files, i, 0, |f| f.uid))
 }
 
 /// The group's number.
@@ -356,7 +358,7 @@ pub unsafe extern "C" fn parb_files_uid_at(files: *const parb_files, i: usize) -
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_files_gid_at(files: *const parb_files, i: usize) -> u64 {
-    file(files, i, 0, |f| f.gid)
+    get(0, || at(files, i, 0, |f| f.gid))
 }
 
 /// When it was changed, in seconds since 1970.
@@ -364,7 +366,7 @@ pub unsafe extern "C" fn parb_files_gid_at(files: *const parb_files, i: usize) -
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_files_mtime_at(files: *const parb_files, i: usize) -> i64 {
-    file(files, i, 0, |f| f.mtime.0)
+    get(0, || at(files, i, 0, |f| f.mtime.0))
 }
 
 /// The part of a second that belongs to it, in nanoseconds.
@@ -372,7 +374,7 @@ pub unsafe extern "C" fn parb_files_mtime_at(files: *const parb_files, i: usize)
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_files_mtime_ns_at(files: *const parb_files, i: usize) -> u32 {
-    file(files, i, 0, |f| f.mtime.1)
+    get(0, || at(files, i, 0, |f| f.mtime.1))
 }
 
 /// Where a link leads: a symbolic one as it says, a hard one by the path of the file; empty for all else. Lives as long
@@ -390,9 +392,11 @@ pub unsafe extern "C" fn parb_files_link_at(files: *const parb_files, i: usize) 
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_files_device_at(files: *const parb_files, i: usize, out_minor: *mut u32) -> u32 {
-    let (major, minor) = file(files, i, (0, 0), |f| f.device);
-    get((), || put_plain(out_minor, minor, "out_minor")); // NULL: not wanted
-    major
+    get(0, || {
+        let (major, minor) = at(files, i, (0, 0), |f| f.device)?;
+        let _ = put_plain(out_minor, minor, "out_minor"); // NULL: not wanted
+        Ok(major)
+    })
 }
 
 /// The layer it comes from, base first and counted from 0; 0 in the list of a layer.
@@ -400,48 +404,37 @@ pub unsafe extern "C" fn parb_files_device_at(files: *const parb_files, i: usize
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_files_layer_at(files: *const parb_files, i: usize) -> usize {
-    file(files, i, 0, |f| f.layer)
+    get(0, || at(files, i, 0, |f| f.layer))
 }
 
-/// How many extended attributes it has.
+/// The names of its extended attributes; NULL where it has none. Lives as long as the list.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_files_xattr_count_at(files: *const parb_files, i: usize) -> usize {
-    file(files, i, 0, |f| f.xattrs.len())
+pub unsafe extern "C" fn parb_files_xattr_names_at(files: *const parb_files, i: usize) -> *const parb_strings {
+    get(null(), || Ok(files.get("files")?.xattrs.get(&i).map_or(null(), Lent::as_ptr)))
 }
 
-/// The name of one of them. Lives as long as the list; NULL past the end.
+/// The value of one of them; NULL where it has none of that name. Lives as long as the list.
 ///
-/// @since 0.1
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_files_xattr_name_at(files: *const parb_files, i: usize, j: usize) -> *const c_char {
-    get(null(), || {
-        let names = files.get("files")?.texts.get(i).map(|t| &t.2);
-        Ok(names.and_then(|names| names.get(j)).map_or(null(), |name| lend(Some(name))))
-    })
-}
-
-/// Its value. Lives as long as the list; NULL past the end.
-///
+/// @param name     such as "security.capability"
 /// @param out_len  how many bytes it has; may be NULL
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn parb_files_xattr_value_at(
+pub unsafe extern "C" fn parb_files_xattr_at(
     files: *const parb_files,
     i: usize,
-    j: usize,
+    name: *const c_char,
     out_len: *mut usize,
 ) -> *const u8 {
     get(null(), || {
-        let xattrs = files.get("files")?.files.get(i).map(|f| &f.xattrs);
-        Ok(xattrs.and_then(|all| all.get(j)).map_or(null(), |(_, value)| lend_bytes(value, out_len)))
+        let (files, name) = (files.get("files")?, text(name, "name")?);
+        let mut xattrs = files.files.get(i).into_iter().flat_map(|f| &f.xattrs);
+        let found = xattrs.find(|(known, _)| known == name.as_bytes());
+        Ok(found.map_or(null(), |(_, value)| lend_bytes(value, out_len)))
     })
 }
 
-unsafe fn file<T>(files: *const parb_files, i: usize, otherwise: T, of: impl FnOnce(&File) -> T) -> T
-where
-    T: Copy,
-{
-    get(otherwise, || Ok(files.get("files")?.files.get(i).map_or(otherwise, of)))
+unsafe fn at<T>(files: *const parb_files, i: usize, past: T, of: impl FnOnce(&File) -> T) -> Result<T> {
+    Ok(files.get("files")?.files.get(i).map_or(past, of))
 }

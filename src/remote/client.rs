@@ -9,6 +9,8 @@ use crate::name::Repository;
 use crate::source::Place;
 use crate::stream::Stats;
 use crate::transport::{Budget, Settings, Transport, proxies_from_environment};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http::HeaderValue;
 use std::collections::HashSet;
 use std::future::Future;
@@ -16,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// How a client is to be. The first mistake in it is reported by [`Client::new`].
 #[derive(Clone, Default)]
@@ -177,17 +180,7 @@ impl Client {
         }
         let token = self.0.closed.clone();
         let running = self.0.running.token();
-        self.0.place.engine.spawn(ctx, |ctx| {
-            let future = future(ctx);
-            async move {
-                let _running = running;
-                tokio::select! {
-                    biased;
-                    () = token.cancelled() => Err(closed()),
-                    r = future => r,
-                }
-            }
-        })
+        self.0.place.engine.spawn(ctx, |ctx| until_closed(token, running, future(ctx).boxed()))
     }
 
     /// An error once the client is closed; what runs outside [`Client::spawn`] asks this.
@@ -223,6 +216,20 @@ impl Client {
     }
     pub(crate) fn unlearn(&self, repository: &Repository) {
         lock(&self.0.known).retain(|(r, _)| r != repository);
+    }
+}
+
+/// In a box, so that it is compiled once for each result, not for each call.
+async fn until_closed<T>(
+    token: CancellationToken,
+    running: TaskTrackerToken,
+    future: BoxFuture<'static, Result<T>>,
+) -> Result<T> {
+    let _running = running;
+    tokio::select! {
+        biased;
+        () = token.cancelled() => Err(closed()),
+        r = future => r,
     }
 }
 

@@ -20,7 +20,7 @@ static char *in(const char *name) {
 
 static parb_options *form(const char *format) {
   parb_options *o = parb_options_new();
-  parb_options_set_format(o, format);
+  parb_options_set_archive_format(o, format);
   return o;
 }
 

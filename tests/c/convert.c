@@ -90,7 +90,7 @@ int main(int argc, char **argv) {
       size_t n = strlen(formats[i]);
       if (strncmp(to, formats[i], n) || to[n] != ':') continue;
       rest = to + n + 1;
-      parb_options_set_format(writing, formats[i]);
+      parb_options_set_archive_format(writing, formats[i]);
     }
     if (!rest) return 2;
     char *name = name_of(rest);

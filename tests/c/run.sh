@@ -62,6 +62,7 @@ PARB_MEMORY_UNCHECKED=${mode#plain} run mutate "$((mebibytes / 8))"
 run async
 run parts
 if [ "$mode" = valgrind ]; then run faults few; else run faults; fi
+run filesystem
 run cancel "$moments" "$late"
 run process "$clients"
 run jobs

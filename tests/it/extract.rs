@@ -390,7 +390,11 @@ fn run(case: &Case) -> Result<(), String> {
         return Err("another stream the second time".into());
     }
     let flat = image.flatten(&Options::new(), &ctx).wait().map_err(|e| format!("{e:?}"))?;
-    flat.validate(&Options::new(), &ctx).wait().map_err(|e| format!("{e:?}"))?;
+    // What a layer has twice stands in the stream twice, in its order: that is all that may be found.
+    let report = flat.examine(&Options::new(), &ctx).wait().map_err(|e| format!("{e:?}"))?;
+    if let Some(found) = report.findings().iter().find(|f| !f.message.contains("there twice")) {
+        return Err(format!("the flattened image: {found:?}"));
+    }
     same("the flattened image", &unpacked(&exported(&flat, &ctx).map_err(|e| format!("{e:?}"))?))
 }
 

@@ -209,6 +209,7 @@ static void *fresh(int type) {
     case T_parb_daemon: must(parb_daemon_connect(host, NULL, NULL, (parb_daemon **)&out)); break;
     case T_parb_descriptor: out = parb_descriptor_clone(parb_image_descriptor(live[T_parb_image])); break;
     case T_parb_error: out = parb_error_new(PARB_CALLBACK, "x", NULL, NULL); break;
+    case T_parb_files: must(parb_layer_files(live[T_parb_layer], NULL, NULL, (parb_files **)&out)); break;
     case T_parb_image:
       must(parb_image_builder_build(live[T_parb_image_builder], NULL, NULL, (parb_image **)&out));
       break;

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 /// What is held in memory.
-const MEMORY: usize = 8 * BLOCK;
+const MEMORY: usize = 4 * BLOCK;
 /// What is held in a file beyond that. The producer waits then.
 const DISK: u64 = 1 << 30;
 

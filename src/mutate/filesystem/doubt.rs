@@ -63,8 +63,8 @@ impl Names {
 /// What is still to go into the stream.
 enum Job {
     Directory(Vec<u8>),
-    /// Under all these names.
-    Content(Vec<Vec<u8>>),
+    /// Under this name, and those that are links to it.
+    Content(Vec<u8>, Vec<Vec<u8>>),
     /// A name, and the one that is in the stream.
     Link(Vec<u8>, Vec<u8>),
 }
@@ -176,7 +176,7 @@ impl Doubt {
     ) -> (BTreeMap<Id, Job>, Vec<Vec<u8>>) {
         let mut jobs = BTreeMap::new();
         let mut directories = Vec::new();
-        let mut files: BTreeMap<Id, Vec<(Id, Vec<u8>)>> = BTreeMap::new();
+        let mut files: Vec<(Id, Id, Vec<u8>)> = Vec::new();
         tree.walk(&mut |found| {
             let all = keys.of(found.path);
             let Some((own, parents)) = all.split_last() else { return };
@@ -190,20 +190,27 @@ impl Doubt {
                 return;
             };
             if !found.directory {
-                files.entry(content).or_default().push((by, found.path.to_vec()));
+                files.push((content, by, found.path.to_vec()));
             } else if !self.is_in_stream(by) {
                 jobs.insert(by, Job::Directory(found.path.to_vec()));
             }
         });
-        for (content, names) in files {
-            let first = names.iter().find(|(by, _)| self.is_in_stream(*by)).map(|(_, path)| path.clone());
-            match first {
+        files.sort_by_key(|(content, ..)| *content); // names of one file stay in their order
+        let mut files = files.into_iter().peekable();
+        while let Some((content, by, first)) = files.next() {
+            let mut more = Vec::new();
+            while let Some((_, by, path)) = files.next_if(|(other, ..)| *other == content) {
+                more.push((by, path));
+            }
+            let there = [(by, &first)].into_iter().chain(more.iter().map(|(by, path)| (*by, path)));
+            let there = there.into_iter().find(|(by, _)| self.is_in_stream(*by)).map(|(_, path)| path.clone());
+            match there {
                 None => {
-                    jobs.insert(content, Job::Content(names.into_iter().map(|(_, path)| path).collect()));
+                    jobs.insert(content, Job::Content(first, more.into_iter().map(|(_, path)| path).collect()));
                 }
-                Some(first) => {
-                    let missing = names.into_iter().filter(|(by, _)| !self.is_in_stream(*by));
-                    jobs.extend(missing.map(|(by, path)| (by, Job::Link(path, first.clone()))));
+                Some(there) => {
+                    let missing = [(by, first)].into_iter().chain(more).filter(|(by, _)| !self.is_in_stream(*by));
+                    jobs.extend(missing.map(|(by, path)| (by, Job::Link(path, there.clone()))));
                 }
             }
         }
@@ -218,12 +225,10 @@ impl Job {
                 entry.name = if path.is_empty() { b"./".to_vec() } else { path };
                 out.header(&entry).await
             }
-            Job::Content(names) => {
-                let mut names = names.into_iter();
-                let Some(first) = names.next() else { return Ok(()) };
+            Job::Content(first, more) => {
                 entry.name.clone_from(&first);
                 out.entry(&entry, tar).await?;
-                for name in names {
+                for name in more {
                     out.header(&link(entry.clone(), name, first.clone())).await?;
                 }
                 Ok(())

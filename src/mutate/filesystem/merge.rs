@@ -209,6 +209,9 @@ enum Parents {
     Impossible,
 }
 
+/// A symbolic link: its path, its number in the layer, itself, and for a hard link to one the path and number of that.
+type Link = (Key, u32, TarEntry, Option<(Key, u32)>);
+
 /// One layer while it streams by.
 struct Now {
     layer: u32,
@@ -218,11 +221,8 @@ struct Now {
     risks: Risks,
     /// Links that go into the stream when the layer has ended, unless it puts something else in their place: so nothing
     /// in the stream ever lies behind one. With the entry that a hard link to one names.
-    links: Vec<HeldLink>,
+    links: Vec<Link>,
 }
-
-/// Path and number of a symbolic link, the link, and the entry that it is a hard link to.
-type HeldLink = (Key, u32, TarEntry, Option<(Key, u32)>);
 
 impl Now {
     fn emitted(&mut self) {

@@ -20,6 +20,8 @@ mod merge;
 mod path;
 mod read;
 mod seen;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use files::{File, FileKind, Files};
