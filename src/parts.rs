@@ -18,6 +18,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -241,6 +242,20 @@ impl Source for Gathered {
             let stream = Opening { provider, blob: blob.clone(), offset, stream: None };
             let (chunks, _) = pump(&self.place, Box::new(stream))?;
             Ok(chunks)
+        }
+        .boxed()
+    }
+    fn open_range<'a>(
+        &'a self,
+        ctx: &'a Context,
+        blob: &'a Descriptor,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Chunks>> {
+        async move {
+            match self.blobs.known.get(&blob.digest) {
+                Some(known) => known.open_range(ctx, blob, range).await,
+                None => Ok(self.open(ctx, blob, range.start).await?.take(range.end - range.start)),
+            }
         }
         .boxed()
     }

@@ -18,6 +18,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
 use std::fs::File;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -40,6 +41,21 @@ impl Source for Cached {
             let chunks = self.origin.open(ctx, blob, offset).await?;
             let whole = offset == 0 && blob.size <= core.store.max_bytes();
             Ok(if whole { fill(core, chunks, &blob.digest, Some(blob.size)) } else { chunks })
+        }
+        .boxed()
+    }
+    fn open_range<'a>(
+        &'a self,
+        ctx: &'a Context,
+        blob: &'a Descriptor,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Chunks>> {
+        async move {
+            let core = &self.cache.0;
+            match core.hit(&blob.digest, Some(blob.size)).await? {
+                Some(hit) => Ok(core.told(hit, ctx, &blob.digest, range.start).take(range.end - range.start)),
+                None => self.origin.open_range(ctx, blob, range).await, // a part is not kept
+            }
         }
         .boxed()
     }

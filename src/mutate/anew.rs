@@ -46,6 +46,7 @@ where
 pub(super) fn entry(old: &Descriptor, new: &Descriptor, family: Format) -> Descriptor {
     let mut annotations = old.annotations.clone();
     annotations.retain(|key, _| !OF_THE_BYTES.iter().any(|start| key.starts_with(start)));
+    annotations.extend(new.annotations.clone());
     let Descriptor { media_type, size, digest, .. } = layer_entry(new, family);
     Descriptor { media_type, size, digest, data: None, urls: Vec::new(), annotations, ..old.clone() }
 }
