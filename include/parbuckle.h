@@ -2798,7 +2798,7 @@ PARB_API PARB_CHECK parb_error *parb_image_remove_file_start(
     const parb_image *image, const char *path, const parb_options *options, const parb_ctx *ctx,
     parb_op **out);
 
-/* ---- 19. The file systems of images, and what is in layers (28 functions) -------------------- */
+/* ---- 19. The file systems of images, and what is in layers (27 functions) -------------------- */
 
 /**
  * Opens the file system of an image as one tar: what a container made of it sees. Whiteouts are applied; names are
@@ -2954,7 +2954,7 @@ PARB_API const char *parb_files_path_at(const parb_files *files, size_t i);
  *
  * @since 0.1
  */
-PARB_API char parb_files_kind_at(const parb_files *files, size_t i);
+PARB_API uint32_t parb_files_kind_at(const parb_files *files, size_t i);
 
 /**
  * Permission bits, set-id bits and the sticky bit.
@@ -3022,27 +3022,21 @@ PARB_API uint32_t parb_files_device_at(const parb_files *files, size_t i, uint32
 PARB_API size_t parb_files_layer_at(const parb_files *files, size_t i);
 
 /**
- * How many extended attributes it has.
+ * The names of its extended attributes; NULL where it has none. Lives as long as the list.
  *
  * @since 0.1
  */
-PARB_API size_t parb_files_xattr_count_at(const parb_files *files, size_t i);
+PARB_API const parb_strings *parb_files_xattr_names_at(const parb_files *files, size_t i);
 
 /**
- * The name of one of them. Lives as long as the list; NULL past the end.
+ * The value of one of them; NULL where it has none of that name. Lives as long as the list.
  *
- * @since 0.1
- */
-PARB_API const char *parb_files_xattr_name_at(const parb_files *files, size_t i, size_t j);
-
-/**
- * Its value. Lives as long as the list; NULL past the end.
- *
+ * @param name     such as "security.capability"
  * @param out_len  how many bytes it has; may be NULL
  * @since 0.1
  */
-PARB_API const uint8_t *parb_files_xattr_value_at(
-    const parb_files *files, size_t i, size_t j, size_t *out_len);
+PARB_API const uint8_t *parb_files_xattr_at(
+    const parb_files *files, size_t i, const char *name, size_t *out_len);
 
 /* ---- 20. Parts (15 functions) ---------------------------------------------------------------- */
 
