@@ -40,13 +40,14 @@ bench: build ## the workloads beside crane, regctl and skopeo (those that are on
 	@benches/run.sh
 
 install: build ## into PREFIX (/usr/local), below DESTDIR
-	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/parbuckle $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(BINDIR)
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/parbuckle $(DESTDIR)$(INCLUDEDIR)/parbuckle $(DESTDIR)$(BINDIR)
 	install -m 755 $(OUT)/libparbuckle.so $(DESTDIR)$(LIBDIR)/libparbuckle.so.$(VERSION)
 	ln -sf libparbuckle.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libparbuckle.so.$(SOVERSION)
 	ln -sf libparbuckle.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libparbuckle.so
 	install -m 644 $(OUT)/libparbuckle.a $(DESTDIR)$(LIBDIR)/libparbuckle.a
 	strip --strip-debug $(DESTDIR)$(LIBDIR)/libparbuckle.a
 	install -m 644 include/parbuckle.h include/parbuckle.hpp $(DESTDIR)$(INCLUDEDIR)
+	install -m 644 include/parbuckle/*.hpp $(DESTDIR)$(INCLUDEDIR)/parbuckle
 	$(call pc,$(PREFIX),$(LIBDIR),$(INCLUDEDIR)) > $(DESTDIR)$(LIBDIR)/pkgconfig/parbuckle.pc
 	$(call cmake,parbuckleConfig)
 	$(call cmake,parbuckleConfigVersion)
@@ -55,7 +56,7 @@ install: build ## into PREFIX (/usr/local), below DESTDIR
 uninstall: ## what install put there
 	rm -f $(DESTDIR)$(LIBDIR)/libparbuckle.{a,so,so.$(SOVERSION),so.$(VERSION)} $(DESTDIR)$(INCLUDEDIR)/parbuckle.{h,hpp}
 	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/parbuckle.pc $(DESTDIR)$(BINDIR)/parb
-	rm -rf $(DESTDIR)$(LIBDIR)/cmake/parbuckle
+	rm -rf $(DESTDIR)$(LIBDIR)/cmake/parbuckle $(DESTDIR)$(INCLUDEDIR)/parbuckle
 
 docs: ## the C and Rust reference, in target/doc
 	$(CARGO) doc --no-deps --features cli

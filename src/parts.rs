@@ -7,7 +7,7 @@ use crate::digest::{Algorithm, Digest};
 use crate::engine::Task;
 use crate::error::{Code, Error, Result, malformed};
 use crate::image::Image;
-use crate::index::{Children, Index};
+use crate::index::{Child, Children, Index};
 use crate::layer::Layer;
 use crate::oci::{Config, DEFAULT_MAX_MANIFEST, Descriptor, IndexManifest, Manifest, MediaType};
 use crate::options::{Format, Options};
@@ -348,6 +348,17 @@ impl Children for Parts {
             Some(index) => index.children().image(descriptor, manifest),
             None => image_of(&self.blobs, descriptor, manifest, &self.source, self.home.clone()),
         }
+    }
+    fn ready<'a>(&'a self, ctx: &'a Context, child: &'a Descriptor) -> BoxFuture<'a, Result<Option<Child>>> {
+        async move {
+            match self.holder(child) {
+                Some(index) if !self.blobs.known.contains_key(&child.digest) => {
+                    index.children().ready(ctx, child).await
+                }
+                _ => Ok(None),
+            }
+        }
+        .boxed()
     }
     fn nested(&self, child: &Descriptor) -> Option<Arc<dyn Children>> {
         self.blobs.indexes.get(&child.digest).map(|index| index.children().clone())

@@ -382,7 +382,18 @@ impl HostStream for Pipe {
             Some(file) => file,
             none => none.insert(open_layer(&self.path)?),
         };
-        file.read(buf).map_err(|e| Error::io("reading", self.path.display(), &e))
+        let failed = |e| Error::io("reading", self.path.display(), &e);
+        loop {
+            match file.read(buf) {
+                Ok(n) => return Ok(n),
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                // Whoever opened it may have it not block, as runtimes with an event loop do.
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
+                    crate::sys::ready::to_read(file).map_err(failed)?
+                }
+                Err(e) => return Err(failed(e)),
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 work=${TMPDIR:-/var/tmp}/parb-extract.$$ # podman wants a path in lower case
 mkdir "$work"
 trap 'rm -rf "$work"' EXIT
-exec python3 - "$work" "$@" <<'PY'
+python3 - "$work" "$@" <<'PY'
 import gzip, hashlib, io, json, os, re, stat, subprocess, sys, tarfile, urllib.parse
 
 work, only = sys.argv[1], sys.argv[2:]

@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 # What is installed moves as a whole: the prefix is what the files think, DESTDIR is where they are put.
 make -s install CARGO=true PREFIX="$work/prefix" >/dev/null
 make -s install CARGO=true PREFIX=/usr DESTDIR="$work/staged" >/dev/null
-ls "$work/staged/usr/lib/libparbuckle.so.0" "$work/staged/usr/include/parbuckle.hpp" "$work/staged/usr/bin/parb" >/dev/null
+ls "$work/staged/usr/lib/libparbuckle.so.0" "$work/staged/usr/include/parbuckle/image.hpp" "$work/staged/usr/bin/parb" >/dev/null
 prefix=$work/prefix
 unset LD_LIBRARY_PATH
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
@@ -23,7 +23,7 @@ flags="$(pkg-config --cflags parbuckle)"
     cc $flags examples/c/inprocess.c -o "$work/c-static" "$prefix/lib/libparbuckle.a" $(pkg-config --static --libs-only-l parbuckle | sed 's/-lparbuckle//')
     ! ldd "$work/c-static" | grep -q parbuckle
     "$work/c-static" >/dev/null && ok "C by pkg-config, static"
-    c++ -std=c++17 $flags -fsyntax-only examples/cpp/derive.cpp && ok "C++ by pkg-config"
+    c++ -std=c++17 $flags -fsyntax-only examples/cpp/*.cpp && ok "C++ by pkg-config"
 }
 mkdir "$work/cmake"
 cat > "$work/cmake/CMakeLists.txt" <<CMAKE

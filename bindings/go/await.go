@@ -29,6 +29,11 @@ const (
 // starter starts a call: an error of C's, or one of this package's.
 type starter func(bound *C.parb_ctx, op **C.parb_op) (*C.parb_error, error)
 
+// starterOf is a starter for calls that need no handle.
+func starterOf(start func(*C.parb_ctx, **C.parb_op) *C.parb_error) starter {
+	return func(bound *C.parb_ctx, op **C.parb_op) (*C.parb_error, error) { return start(bound, op), nil }
+}
+
 // on lends a handle to the start of a call, and no longer: the operation keeps alive what it needs.
 func on[P comparable](h *handle[P], start func(P, *C.parb_ctx, **C.parb_op) *C.parb_error) starter {
 	return func(bound *C.parb_ctx, op **C.parb_op) (*C.parb_error, error) {
@@ -71,11 +76,15 @@ func do(ctx context.Context, s *settings, start starter) error {
 	return failure(ctx, C.parb_op_finish(op))
 }
 
-// await starts a call and waits for its end, which comes soon after that of ctx. The goroutine waits for a channel, not
-// in C. The operation that comes back is done; its outcome is to be taken, and it is to be freed.
+// await starts a call, unless something is the matter with its arguments, and waits for its end, which comes soon after
+// that of ctx. The goroutine waits for a channel, not in C. The operation that comes back is done; its outcome is to be
+// taken, and it is to be freed.
 func await(ctx context.Context, s *settings, start starter) (*C.parb_op, error) {
 	if err := checkVersion(); err != nil {
 		return nil, err
+	}
+	if s.err != nil {
+		return nil, s.err
 	}
 	if ctx.Err() != nil {
 		return nil, endedBy(ctx, newError(Cancelled, ""))

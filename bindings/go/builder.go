@@ -4,6 +4,7 @@ package parbuckle
 import "C"
 
 import (
+	"bytes"
 	"context"
 	"time"
 )
@@ -28,13 +29,35 @@ func (b *Builder) AddLayer(layer *Layer) *Builder {
 	})
 }
 
+// AddEmptyLayer adds a line of history for a step that made no layer.
+func (b *Builder) AddEmptyLayer() *Builder {
+	return b.change(func(_ *arena, c *C.parb_image_builder) { C.parb_image_builder_add_empty_layer(c) })
+}
+
+// RemoveLayer takes a layer away, counted from the base, as the layers are by now. Its line of history and its diff id
+// go with it.
+func (b *Builder) RemoveLayer(i int) *Builder {
+	return b.change(func(a *arena, c *C.parb_image_builder) {
+		C.parb_image_builder_remove_layer(c, C.size_t(a.count("layer", i)))
+	})
+}
+
+// ReplaceLayer puts another layer in the place of one; its line of history stays unless [Builder.SetHistory] follows.
+func (b *Builder) ReplaceLayer(i int, layer *Layer) *Builder {
+	return b.change(func(a *arena, c *C.parb_image_builder) {
+		lend(a, &layer.h, func(p *C.parb_layer) {
+			C.parb_image_builder_replace_layer(c, C.size_t(a.count("layer", i)), p)
+		})
+	})
+}
+
 // History is what an image's history says of a layer.
 type History struct {
 	CreatedBy, Author, Comment string
 	Created                    time.Time // the zero time: the image's time zero (1970)
 }
 
-// SetHistory says in the history of the layer added last where it comes from.
+// SetHistory says in the history of the layer (or step without one) added or replaced last where it comes from.
 func (b *Builder) SetHistory(history History) *Builder {
 	return b.change(func(a *arena, c *C.parb_image_builder) {
 		var created *C.char
@@ -43,6 +66,51 @@ func (b *Builder) SetHistory(history History) *Builder {
 		}
 		C.parb_image_builder_set_history(c, a.filled("created by", history.CreatedBy),
 			a.filled("author", history.Author), a.filled("comment", history.Comment), created)
+	})
+}
+
+// SetLayerMediaType sets the media type of the layer added or replaced last, in place of the one that its content and
+// the image's family give.
+func (b *Builder) SetLayerMediaType(mediaType string) *Builder {
+	return b.change(func(a *arena, c *C.parb_image_builder) {
+		C.parb_image_builder_set_layer_media_type(c, a.text("media type", mediaType))
+	})
+}
+
+// SetLayerAnnotation sets an annotation of the descriptor of the layer added or replaced last.
+func (b *Builder) SetLayerAnnotation(key, value string) *Builder {
+	return b.layerAnnotation(key, &value)
+}
+
+// UnsetLayerAnnotation removes an annotation of the descriptor of the layer added or replaced last.
+func (b *Builder) UnsetLayerAnnotation(key string) *Builder { return b.layerAnnotation(key, nil) }
+
+func (b *Builder) layerAnnotation(key string, value *string) *Builder {
+	return b.change(func(a *arena, c *C.parb_image_builder) {
+		C.parb_image_builder_set_layer_annotation(c, a.text("key", key), a.optional("value", value))
+	})
+}
+
+// SetLayerURLs says where else the layer added or replaced last can be had; without URLs: nowhere. A layer that can be
+// had elsewhere is pushed only with [WithForeignLayers].
+func (b *Builder) SetLayerURLs(urls ...string) *Builder {
+	return b.change(func(a *arena, c *C.parb_image_builder) {
+		C.parb_image_builder_set_layer_urls(c, a.list("URLs", urls))
+	})
+}
+
+// AnnotateLayer sets an annotation of the descriptor of any layer, counted from the base.
+func (b *Builder) AnnotateLayer(i int, key, value string) *Builder {
+	return b.annotateLayer(i, key, &value)
+}
+
+// UnannotateLayer removes an annotation of the descriptor of any layer, counted from the base.
+func (b *Builder) UnannotateLayer(i int, key string) *Builder { return b.annotateLayer(i, key, nil) }
+
+func (b *Builder) annotateLayer(i int, key string, value *string) *Builder {
+	return b.change(func(a *arena, c *C.parb_image_builder) {
+		n := C.size_t(a.count("layer", i))
+		C.parb_image_builder_annotate_layer(c, n, a.text("key", key), a.optional("value", value))
 	})
 }
 
@@ -56,6 +124,11 @@ func (b *Builder) env(name string, value *string) *Builder {
 	return b.change(func(a *arena, c *C.parb_image_builder) {
 		C.parb_image_builder_set_env(c, a.text("name", name), a.optional("value", value))
 	})
+}
+
+// ClearEnv takes the whole environment away.
+func (b *Builder) ClearEnv() *Builder {
+	return b.change(func(_ *arena, c *C.parb_image_builder) { C.parb_image_builder_clear_env(c) })
 }
 
 // SetEntrypoint sets the entry point; without arguments it is removed. The command stays as it is.
@@ -96,6 +169,11 @@ func (b *Builder) label(key string, value *string) *Builder {
 	})
 }
 
+// ClearLabels takes all labels away.
+func (b *Builder) ClearLabels() *Builder {
+	return b.change(func(_ *arena, c *C.parb_image_builder) { C.parb_image_builder_clear_labels(c) })
+}
+
 // SetAnnotation sets an annotation of the manifest.
 func (b *Builder) SetAnnotation(key, value string) *Builder { return b.annotation(key, &value) }
 
@@ -105,6 +183,25 @@ func (b *Builder) UnsetAnnotation(key string) *Builder { return b.annotation(key
 func (b *Builder) annotation(key string, value *string) *Builder {
 	return b.change(func(a *arena, c *C.parb_image_builder) {
 		C.parb_image_builder_set_annotation(c, a.text("key", key), a.optional("value", value))
+	})
+}
+
+// ClearAnnotations takes all annotations of the manifest away.
+func (b *Builder) ClearAnnotations() *Builder {
+	return b.change(func(_ *arena, c *C.parb_image_builder) { C.parb_image_builder_clear_annotations(c) })
+}
+
+// SetConfigAnnotation sets an annotation of the config's descriptor.
+func (b *Builder) SetConfigAnnotation(key, value string) *Builder {
+	return b.configAnnotation(key, &value)
+}
+
+// UnsetConfigAnnotation removes an annotation of the config's descriptor.
+func (b *Builder) UnsetConfigAnnotation(key string) *Builder { return b.configAnnotation(key, nil) }
+
+func (b *Builder) configAnnotation(key string, value *string) *Builder {
+	return b.change(func(a *arena, c *C.parb_image_builder) {
+		C.parb_image_builder_set_config_annotation(c, a.text("key", key), a.optional("value", value))
 	})
 }
 
@@ -139,6 +236,36 @@ func (b *Builder) SetStopSignal(signal string) *Builder {
 	})
 }
 
+// Healthcheck is how to see whether a container is well.
+type Healthcheck struct {
+	Test        []string      // "NONE"; "CMD" and arguments; or "CMD-SHELL" and a command; nil: no such thing any more
+	Interval    time.Duration // between two checks; 0 here and below: unsaid
+	Timeout     time.Duration // for one check
+	StartPeriod time.Duration // before failures count
+	Retries     int           // how many failures make it unwell
+}
+
+// SetHealthcheck sets how to see whether a container is well. Members of the old one that the library does not know
+// stay.
+func (b *Builder) SetHealthcheck(check Healthcheck) *Builder {
+	return b.change(func(a *arena, c *C.parb_image_builder) {
+		C.parb_image_builder_set_healthcheck(c, a.list("test", check.Test), C.int64_t(check.Interval),
+			C.int64_t(check.Timeout), C.int64_t(check.StartPeriod), C.int64_t(check.Retries))
+	})
+}
+
+// SetShell sets the shell of build steps; without arguments it is removed.
+func (b *Builder) SetShell(argv ...string) *Builder {
+	return b.change(func(a *arena, c *C.parb_image_builder) { C.parb_image_builder_set_shell(c, a.list("shell", argv)) })
+}
+
+// SetOnBuild sets the build steps for images on top of this one; without any they are removed.
+func (b *Builder) SetOnBuild(steps ...string) *Builder {
+	return b.change(func(a *arena, c *C.parb_image_builder) {
+		C.parb_image_builder_set_on_build(c, a.list("steps", steps))
+	})
+}
+
 // SetPlatform sets what the image runs on: os/architecture[/variant][:os.version].
 func (b *Builder) SetPlatform(platform string) *Builder {
 	return b.change(func(a *arena, c *C.parb_image_builder) {
@@ -167,6 +294,43 @@ func (b *Builder) SetConfig(config *Config) *Builder {
 	})
 }
 
+// SetRawConfig replaces the config by any bytes of any type, as artifacts have it. Of an image config's type, they must
+// be one.
+func (b *Builder) SetRawConfig(data []byte, mediaType string) *Builder {
+	data = bytes.Clone(data)
+	return b.change(func(a *arena, c *C.parb_image_builder) {
+		C.parb_image_builder_set_raw_config(c, bytesAt(data), C.size_t(len(data)), a.text("media type", mediaType))
+	})
+}
+
+// SetConfigMediaType says what the config is; its bytes stay.
+func (b *Builder) SetConfigMediaType(mediaType string) *Builder {
+	return b.change(func(a *arena, c *C.parb_image_builder) {
+		C.parb_image_builder_set_config_media_type(c, a.text("media type", mediaType))
+	})
+}
+
+// SetMediaType says what the manifest is, and nothing else; it must be the type of an image manifest.
+func (b *Builder) SetMediaType(mediaType string) *Builder {
+	return b.change(func(a *arena, c *C.parb_image_builder) {
+		C.parb_image_builder_set_media_type(c, a.text("media type", mediaType))
+	})
+}
+
+// SetFormat has manifest, config and every layer carry the media types of "docker" or "oci"; see [Image.Convert].
+func (b *Builder) SetFormat(format string) *Builder {
+	return b.change(func(a *arena, c *C.parb_image_builder) {
+		C.parb_image_builder_set_format(c, a.text("format", format))
+	})
+}
+
+// SetArtifactType says what kind of artifact it is; "" removes it.
+func (b *Builder) SetArtifactType(artifactType string) *Builder {
+	return b.change(func(a *arena, c *C.parb_image_builder) {
+		C.parb_image_builder_set_artifact_type(c, a.text("artifact type", artifactType))
+	})
+}
+
 // SetSubject sets the manifest that the new one refers to (its subject). Without it the base's subject stays.
 func (b *Builder) SetSubject(subject *Descriptor) *Builder {
 	return b.change(func(a *arena, c *C.parb_image_builder) {
@@ -174,13 +338,15 @@ func (b *Builder) SetSubject(subject *Descriptor) *Builder {
 	})
 }
 
+// ClearSubject has the image refer to nothing any more.
+func (b *Builder) ClearSubject() *Builder {
+	return b.change(func(_ *arena, c *C.parb_image_builder) { C.parb_image_builder_clear_subject(c) })
+}
+
 // Build makes the image; the builder can go on and build again. Without changes it is the base itself. It moves no
 // layer, and needs the network only where the base's config is not known yet.
 func (b *Builder) Build(ctx context.Context, options ...Option) (*Image, error) {
-	s, err := newSettings(options)
-	if err != nil {
-		return nil, err
-	}
+	s := newSettings(options)
 	defer s.free()
 	return call(ctx, s, func(bound *C.parb_ctx, op **C.parb_op) (*C.parb_error, error) {
 		builder := b.open(&s.arena)
@@ -206,17 +372,4 @@ func (b *Builder) open(a *arena) (builder *C.parb_image_builder) {
 func (b *Builder) change(change func(*arena, *C.parb_image_builder)) *Builder {
 	b.changes = append(b.changes, change)
 	return b
-}
-
-// lend gives a handle to a setter. A closed one is a mistake like others.
-func lend[P comparable](a *arena, h *handle[P], set func(P)) {
-	p, err := h.acquire()
-	if err != nil {
-		if a.err == nil {
-			a.err = err
-		}
-		return
-	}
-	defer h.release()
-	set(p)
 }

@@ -202,35 +202,6 @@ func send[P comparable](
 	})
 }
 
-// Sink is a place for the bytes of new layers; see [WithSink].
-type Sink struct {
-	client     *Client
-	repository string
-}
-
-// Sink is a repository as a sink: new layers are uploaded while they are compressed, and a push of an image that has
-// them finds them there. The reference's tag plays no part.
-func (c *Client) Sink(repository string) Sink { return Sink{c, repository} }
-
-// open is the C sink; free it.
-func (s Sink) open(a *arena) (*C.parb_sink, error) {
-	if s.client == nil {
-		return nil, newError(InvalidArgument, "the sink is none: Client.Sink makes one")
-	}
-	r, err := a.reference(s.repository)
-	if err != nil {
-		return nil, err
-	}
-	p, err := s.client.h.acquire()
-	if err != nil {
-		return nil, err
-	}
-	defer s.client.h.release()
-	var sink *C.parb_sink
-	e := C.parb_sink_repository(p, r, &sink)
-	return sink, failure(context.Background(), e)
-}
-
 // Stats is what a client has done so far, in bytes unless it says otherwise.
 type Stats struct {
 	CompressIn      uint64 `json:"compress_in"`      // into compressors: each byte of a plain tar once
@@ -258,16 +229,16 @@ func (c *Client) Stats() (Stats, error) {
 	if e := C.parb_client_stats(p, &buf); e != nil {
 		return stats, failure(context.Background(), e)
 	}
-	defer C.parb_buf_free(buf)
-	err = json.Unmarshal(goBytes(C.parb_buf_data(buf), C.parb_buf_len(buf)), &stats)
+	err = json.Unmarshal(goBuf(buf), &stats)
 	return stats, err
 }
 
 // newCall is what most calls on a client need in C: options and a reference, freed with them.
 func newCall(reference string, options []Option) (*settings, *C.parb_ref, error) {
-	s, err := newSettings(options)
-	if err != nil {
-		return nil, nil, err
+	s := newSettings(options)
+	if s.err != nil {
+		s.free()
+		return nil, nil, s.err
 	}
 	r, err := s.reference(reference)
 	if err != nil {

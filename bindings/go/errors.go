@@ -60,6 +60,13 @@ func newError(code Code, message string) *Error {
 	return &Error{Code: code, Message: message, RetryAfter: -1}
 }
 
+// newCause is an error of this package's with what lies behind it.
+func newCause(code Code, message string, cause error) *Error {
+	err := newError(code, message)
+	err.Cause = cause
+	return err
+}
+
 // failure copies and frees a C error; nil for NULL. The error arrives as a value, so it does not matter on which thread
 // the goroutine runs next.
 func failure(ctx context.Context, e *C.parb_error) error {
@@ -85,12 +92,14 @@ func copyError(e *C.parb_error) *Error {
 	}
 	if cause := C.parb_error_cause(e); cause != nil {
 		err.Cause = copyError(cause)
+	} else {
+		err.Cause = lentTo(e) // what a callback of the program failed with
 	}
 	return err
 }
 
-// endedBy puts what ctx says into the error of a call that it ended. Whether the library's clock or Go's came first, and
-// whether this package cancelled the call or the library did, makes no difference to what comes out.
+// endedBy puts what ctx says into the error of a call that it ended. Whether the library's clock or Go's came first,
+// and whether this package cancelled the call or the library did, makes no difference to what comes out.
 func endedBy(ctx context.Context, err *Error) error {
 	if err.Code != Cancelled && err.Code != TimedOut {
 		return err

@@ -2,10 +2,12 @@ package parbuckle_test
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"os"
 	"time"
@@ -156,4 +158,98 @@ func ExampleIndex_Manifests() {
 	for manifest := range index.Manifests() {
 		fmt.Println(manifest.Platform(), manifest.Digest())
 	}
+}
+
+// Keeps images of two platforms in a layout, and takes one away.
+func ExampleCreateLayout() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "layout")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	layout, err := parbuckle.CreateLayout(ctx, dir)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, platform := range []string{"linux/amd64", "linux/arm64"} {
+		image, err := parbuckle.Scratch().SetPlatform(platform).Build(ctx)
+		if err != nil {
+			log.Fatal(err)
+		}
+		if _, err := layout.AddImage(ctx, image, platform); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if _, err := layout.Remove(ctx, parbuckle.Matcher{Platforms: []string{"linux/arm64"}}); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := layout.GC(ctx); err != nil {
+		log.Fatal(err)
+	}
+	report, err := layout.Fsck(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	index, err := layout.Index(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(index.Platforms(), report.Err())
+	// Output: [linux/amd64] <nil>
+}
+
+// Goes through the files of an image.
+func ExampleImage_FS() {
+	ctx := context.Background()
+	layer, err := parbuckle.NewLayerBuilder().AddBytes("etc/motd", 0o644, []byte("hello\n")).Build(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	image, err := parbuckle.Scratch().AddLayer(layer).Build(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fsys, err := image.FS(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = fs.WalkDir(fsys, ".", func(path string, entry fs.DirEntry, err error) error {
+		fmt.Println(entry)
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	motd, err := fs.ReadFile(fsys, "etc/motd")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s", motd)
+	// Output:
+	// d ./
+	// d etc/
+	// - motd
+	// hello
+}
+
+// Writes an archive as docker load reads it into a stream, and reads it back from one.
+func ExampleWriteArchiveTo() {
+	ctx := context.Background()
+	image, err := parbuckle.RandomImage(ctx, 1, 1000, 42)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var stream bytes.Buffer
+	err = parbuckle.WriteArchiveTo(ctx, &stream, []parbuckle.NamedImage{{Name: "example.com/app:1", Image: image}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	archive, err := parbuckle.OpenArchiveReader(ctx, &stream)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer archive.Close()
+	fmt.Println(archive.Kind(), archive.Refs())
+	// Output: docker [example.com/app:1]
 }

@@ -21,6 +21,16 @@ func newImage(p *C.parb_image) *Image {
 
 func takeImage(op *C.parb_op, out **C.parb_image) *C.parb_error { return C.parb_op_take_image(op, out) }
 
+// clone is the same image, with a life of its own.
+func (i *Image) clone() (*Image, error) {
+	p, err := i.h.acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer i.h.release()
+	return newImage(C.parb_image_clone(p)), nil
+}
+
 // Close frees the image; what was got from it lives on.
 func (i *Image) Close() error {
 	i.h.close()
@@ -58,6 +68,16 @@ func (i *Image) Annotations() map[string]string {
 	return get(&i.h, func(p *C.parb_image) map[string]string { return goMap(C.parb_image_annotations(p)) })
 }
 
+// ArtifactType is what kind of artifact the image is: what its manifest says, else the media type of its config.
+func (i *Image) ArtifactType() string {
+	return get(&i.h, func(p *C.parb_image) string { return C.GoString(C.parb_image_artifact_type(p)) })
+}
+
+// Size is the bytes of manifest, config and layers together.
+func (i *Image) Size() uint64 {
+	return get(&i.h, func(p *C.parb_image) uint64 { return uint64(C.parb_image_size(p)) })
+}
+
 // Layers are the image's layers, base first. Nothing is read yet.
 func (i *Image) Layers() []*Layer {
 	return get(&i.h, func(p *C.parb_image) []*Layer {
@@ -78,18 +98,6 @@ func (i *Image) Config(ctx context.Context) (*Config, error) {
 	return call(ctx, &settings{}, on(&i.h, func(p *C.parb_image, bound *C.parb_ctx, op **C.parb_op) *C.parb_error {
 		return C.parb_image_config_start(p, nil, bound, op)
 	}), takeConfig, newConfig)
-}
-
-// Validate reads every blob of the image to its end and checks sizes, digests and diff ids.
-func (i *Image) Validate(ctx context.Context, options ...Option) error {
-	s, err := newSettings(options)
-	if err != nil {
-		return err
-	}
-	defer s.free()
-	return do(ctx, s, on(&i.h, func(p *C.parb_image, bound *C.parb_ctx, op **C.parb_op) *C.parb_error {
-		return C.parb_image_validate_start(p, s.c, bound, op)
-	}))
 }
 
 // Index is an index: images by platform, or other indexes. It never changes.
@@ -156,6 +164,58 @@ func (x *Index) Manifests() iter.Seq[*Descriptor] {
 			}
 		}
 	}
+}
+
+// Platforms are the platforms that the index's entries name, each once.
+func (x *Index) Platforms() []string {
+	return get(&x.h, func(p *C.parb_index) []string {
+		var platforms *C.parb_strings
+		if e := C.parb_index_platforms(p, &platforms); e != nil {
+			panic(failure(context.Background(), e)) // it fails without an index only
+		}
+		return *newStrings(platforms)
+	})
+}
+
+// Find gives the digests of the entries that are meant, in their order. Nested indexes are not looked into.
+func (x *Index) Find(which Matcher) ([]string, error) {
+	var a arena
+	defer a.free()
+	matcher := which.make(&a)
+	if a.err != nil {
+		return nil, a.err
+	}
+	p, err := x.h.acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer x.h.release()
+	var digests *C.parb_strings
+	if e := C.parb_index_find(p, matcher, &digests); e != nil {
+		return nil, failure(context.Background(), e)
+	}
+	return *newStrings(digests), nil
+}
+
+// Size is the bytes of the index and of everything below it, each manifest and blob counted once. It reads the
+// manifests the first time, and answers from memory afterwards.
+func (x *Index) Size(ctx context.Context) (uint64, error) {
+	err := do(ctx, &settings{}, on(&x.h, func(p *C.parb_index, bound *C.parb_ctx, op **C.parb_op) *C.parb_error {
+		return C.parb_index_size_start(p, nil, bound, op)
+	}))
+	if err != nil {
+		return 0, err
+	}
+	p, err := x.h.acquire()
+	if err != nil {
+		return 0, err
+	}
+	defer x.h.release()
+	var size C.uint64_t
+	if e := C.parb_index_size(p, nil, nil, &size); e != nil {
+		return 0, failure(ctx, e)
+	}
+	return uint64(size), nil
 }
 
 // Image is the image with this digest, or the best one for this platform.

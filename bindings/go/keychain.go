@@ -52,8 +52,8 @@ func (k Keychain) make(a *arena) *C.parb_keychain {
 		k = AnonymousKeychain()
 	}
 	c := k.open(a)
-	if c == nil && a.err == nil {
-		a.err = newError(InvalidArgument, "a keychain has a text that is not UTF-8")
+	if c == nil {
+		a.fail(newError(InvalidArgument, "a keychain has a text that is not UTF-8"))
 	}
 	return c
 }

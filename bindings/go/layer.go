@@ -73,10 +73,7 @@ func makeLayer(
 	options []Option,
 	start func(*settings, *C.parb_ctx, **C.parb_op) (*C.parb_error, error),
 ) (*Layer, error) {
-	s, err := newSettings(options)
-	if err != nil {
-		return nil, err
-	}
+	s := newSettings(options)
 	defer s.free()
 	return call(ctx, s, func(bound *C.parb_ctx, op **C.parb_op) (*C.parb_error, error) {
 		return start(s, bound, op)
@@ -117,17 +114,38 @@ func (l *Layer) DiffID(ctx context.Context) (string, error) {
 	return C.GoString(diffID), nil
 }
 
+// UncompressedSize is the bytes of the layer's uncompressed tar: as its maker knew, else by reading the layer; from
+// memory the next time.
+func (l *Layer) UncompressedSize(ctx context.Context) (uint64, error) {
+	err := do(ctx, &settings{}, on(&l.h, func(p *C.parb_layer, bound *C.parb_ctx, op **C.parb_op) *C.parb_error {
+		return C.parb_layer_uncompressed_size_start(p, nil, bound, op)
+	}))
+	if err != nil {
+		return 0, err
+	}
+	p, err := l.h.acquire()
+	if err != nil {
+		return 0, err
+	}
+	defer l.h.release()
+	var size C.uint64_t
+	if e := C.parb_layer_uncompressed_size(p, nil, nil, &size); e != nil {
+		return 0, failure(ctx, e)
+	}
+	return uint64(size), nil
+}
+
 // Open opens the layer's bytes as they are stored. They are verified: io.EOF comes only if every byte was right. ctx
 // bounds the reading too. Close the reader; that ends a Read that waits.
 func (l *Layer) Open(ctx context.Context) (io.ReadCloser, error) {
-	return openReader(ctx, on(&l.h, func(p *C.parb_layer, bound *C.parb_ctx, op **C.parb_op) *C.parb_error {
+	return openReader(ctx, &settings{}, on(&l.h, func(p *C.parb_layer, bound *C.parb_ctx, op **C.parb_op) *C.parb_error {
 		return C.parb_layer_open_start(p, nil, bound, op)
 	}))
 }
 
 // OpenUncompressed opens the layer's tar, decompressed if it is compressed; see [Layer.Open].
 func (l *Layer) OpenUncompressed(ctx context.Context) (io.ReadCloser, error) {
-	return openReader(ctx, on(&l.h, func(p *C.parb_layer, bound *C.parb_ctx, op **C.parb_op) *C.parb_error {
+	return openReader(ctx, &settings{}, on(&l.h, func(p *C.parb_layer, bound *C.parb_ctx, op **C.parb_op) *C.parb_error {
 		return C.parb_layer_open_uncompressed_start(p, nil, bound, op)
 	}))
 }

@@ -1,5 +1,5 @@
-// Package parbuckle pulls, inspects, changes and pushes container images. It is a thin cgo layer over libparbuckle,
-// which pkg-config must find.
+// Package parbuckle pulls, inspects, changes, stores and pushes container images. It is a thin cgo layer over
+// libparbuckle, which pkg-config must find.
 //
 // A client talks to registries; images, indexes and layers are values that never change; a [Builder] makes a new
 // image from one of them:
@@ -25,6 +25,11 @@
 //	}
 //	return client.Push(ctx, "registry.example/app:1", app)
 //
+// Images and indexes also lie in layouts ([OpenLayout]), archives ([OpenArchive], [WriteArchive]), daemons
+// ([ConnectDaemon]) and memory ([NewMemoryStore]), and can be read through a [Cache]. [Image.FS] is the file system of
+// an image as an [io/fs.FS]. [Index.Edit] changes indexes; methods such as [Image.Rebase] make changes with new layers.
+// [Image.Examine] and [Image.Compare] report what they find.
+//
 // # Contexts
 //
 // Whatever may wait takes a context first, and returns soon after that ends. No call but [LayerWriter.Write],
@@ -38,12 +43,12 @@
 //
 // # Closing
 //
-// A [Client], a [Server], a [LayerWriter] and what [Layer.Open] gives are to be closed. [Image], [Index] and [Layer]
-// may be: the collector does it too, sooner or later. Closing a layer that was made without a sink gives back the
-// temporary file it lies in. Afterwards methods that can fail answer [InvalidState], and the others a zero value.
-// The remaining types hold nothing but memory.
+// A [Client], a [Server], a [LayerWriter], what [Layer.Open] and its like give, and the files of an [FS] are to be
+// closed. Whatever else has a method Close may be: the collector does it too, sooner or later. Closing a layer that was
+// made without a sink gives back the temporary file it lies in. Afterwards methods that can fail answer [InvalidState],
+// and the others a zero value. The remaining types hold nothing but memory.
 //
-// All values may be used by many goroutines at once, but for builders, options and writers.
+// All values may be used by many goroutines at once, but for builders, options, readers and writers.
 package parbuckle
 
 // #cgo pkg-config: parbuckle

@@ -71,8 +71,8 @@ func ServeTestTLS(domain string) ServerOption {
 // "truncate", "wrong-digest", "drop-reply", "delay=MS", "401 expired", "429 retry-after=1", "500", "503", "status=NNN".
 func ServeFault(method, path string, nth int, fault string) ServerOption {
 	return func(s *serverSettings) {
-		if (nth < 0 || nth > 1<<30) && s.err == nil {
-			s.err = newError(InvalidArgument, "nth is out of range")
+		if nth < 0 || nth > 1<<30 {
+			s.fail(newError(InvalidArgument, "nth is out of range"))
 		}
 		C.parb_server_options_add_fault(s.c, s.text("method", method), s.text("path", path), C.uint32_t(nth), s.text("fault", fault))
 	}

@@ -24,10 +24,7 @@ type LayerWriter struct {
 // NewLayerWriter opens a writer for a layer's tar, plain or compressed with gzip or zstd, into [WithSink]'s sink. ctx
 // bounds the writing too. Close the writer when done.
 func NewLayerWriter(ctx context.Context, options ...Option) (*LayerWriter, error) {
-	s, err := newSettings(options)
-	if err != nil {
-		return nil, err
-	}
+	s := newSettings(options)
 	defer s.free()
 	progress := s.progress
 	s.progress = nil // told of what is written, not of how the writer is opened
@@ -104,8 +101,8 @@ func (s *stream) free() {
 	s.cancel()
 }
 
-func openReader(ctx context.Context, start starter) (io.ReadCloser, error) {
-	opened, err := call(ctx, &settings{}, start, func(op *C.parb_op, out **C.parb_reader) *C.parb_error {
+func openReader(ctx context.Context, s *settings, start starter) (io.ReadCloser, error) {
+	opened, err := call(ctx, s, start, func(op *C.parb_op, out **C.parb_reader) *C.parb_error {
 		return C.parb_op_take_reader(op, out)
 	}, func(p *C.parb_reader) *reader {
 		r := &reader{outer: ctx, stream: &stream{p: p}}
@@ -179,7 +176,5 @@ func (r *reader) Close() error {
 }
 
 func errReaderClosed() error {
-	err := newError(InvalidState, "the reader is closed")
-	err.Cause = fs.ErrClosed
-	return err
+	return newCause(InvalidState, "the reader is closed", fs.ErrClosed)
 }

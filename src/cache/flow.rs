@@ -6,7 +6,7 @@ use crate::context::{Context, Event};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::index::Children;
+use crate::index::{Child, Children};
 use crate::name::{Reference, Repository};
 use crate::oci::{Descriptor, Manifest};
 use crate::pool::Job;
@@ -126,6 +126,15 @@ impl Children for CachedChildren {
     }
     fn image(&self, descriptor: Descriptor, manifest: Manifest) -> Image {
         self.cache.around(&self.inner.image(descriptor, manifest))
+    }
+    fn ready<'a>(&'a self, ctx: &'a Context, child: &'a Descriptor) -> BoxFuture<'a, Result<Option<Child>>> {
+        async move {
+            Ok(self.inner.ready(ctx, child).await?.map(|ready| match ready {
+                Child::Image(image) => Child::Image(self.cache.around(&image)),
+                Child::Index(index) => Child::Index(index.cached(&self.cache)),
+            }))
+        }
+        .boxed()
     }
     fn nested(&self, child: &Descriptor) -> Option<Arc<dyn Children>> {
         let inner = self.inner.nested(child)?;

@@ -2,8 +2,8 @@
 
 use super::Global;
 use parbuckle::{
-    Archive, ArchiveFormat, ArchiveItem, Child, Code, Context, Daemon, Error, Layout, Options, Reference, Result,
-    SinkHandle,
+    Archive, ArchiveFormat, ArchiveItem, Child, Code, Context, Daemon, Error, Format, Layout, Options, Reference,
+    Result, SinkHandle,
 };
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -80,14 +80,27 @@ impl Medium {
             }
             Medium::Archive { path, name, .. } => {
                 let archive = Archive::open(path, &Options::new(), ctx).wait()?;
-                archive.any(name.as_deref(), &target.packing(global, reading)?, ctx).wait()
+                let mut packing = target.packing(global, reading)?;
+                // Where a manifest has to be made, it is made for those who read the target.
+                if target.is_oci() && archive.index(None, &Options::new(), ctx).wait().is_err() {
+                    packing = packing.format(Format::Oci);
+                }
+                archive.any(name.as_deref(), &packing, ctx).wait()
             }
             Medium::Daemon { host, reference } => {
                 let daemon = Daemon::connect(host.as_deref(), &Options::new(), ctx).wait()?;
-                let packing = target.packing(global, reading)?;
+                let mut packing = target.packing(global, reading)?;
+                if target.is_oci() {
+                    packing = packing.format(Format::Oci);
+                }
                 Ok(Child::Image(daemon.image(&reference.to_string(), &packing, ctx).wait()?))
             }
         }
+    }
+
+    /// Whether it is one of OCI's own media, in which some look for nothing but OCI's types.
+    fn is_oci(&self) -> bool {
+        matches!(self, Medium::Layout { .. } | Medium::Archive { format: ArchiveFormat::Oci, .. })
     }
 
     /// Options for reading plain layers on their way here: a registry is better served compressed ones, and they are

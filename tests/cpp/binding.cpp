@@ -22,10 +22,7 @@ static p::Image scratch(std::string_view text = "hello") {
   return p::ImageBuilder().add_layer(small(text)).set_platform("linux/amd64").set_env("A", "1").build();
 }
 
-static std::string tar_of(const p::Layer &layer) {
-  p::ReaderStream in(layer.open_uncompressed());
-  return std::string(std::istreambuf_iterator<char>(in), {});
-}
+static std::string tar_of(const p::Layer &layer) { return test::text_of(layer.open_uncompressed()); }
 
 static void round_trip() {
   p::Server server;

@@ -27,6 +27,10 @@ plain)
                 echo "ok     $compiler -std=c++$standard $rtti"
             done
         done
+        $compiler -std=c++2b -fno-rtti "${warnings[@]}" -Iinclude -fsyntax-only tests/cpp/{media,changes}.cpp
+        for header in include/parbuckle/*.hpp; do # each by itself
+            printf '#include <%s>\n' "${header#include/}" | $compiler -std=c++17 "${warnings[@]}" -Iinclude -fsyntax-only -x c++ -
+        done
     done
     ;;
 asan)
@@ -55,6 +59,8 @@ run() { # NAME ARGUMENT…
 }
 
 run binding
+run media
+run changes
 if [ -n "${PARB_TEST_ANON:-}" ] && [ -f tests/scenarios/errors.tsv ]; then
     run scenarios tests/scenarios/errors.tsv
 else

@@ -3,7 +3,10 @@
 #define TEST_HPP
 
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <functional>
+#include <iterator>
 #include <parbuckle.hpp>
 #include <sstream>
 #include <string>
@@ -71,6 +74,28 @@ inline int threads() {
 template <class F> bool soon(F condition) {
   for (int i = 0; i < 500 && !condition(); i++) std::this_thread::sleep_for(std::chrono::milliseconds(20));
   return condition();
+}
+
+/// A folder that is gone with this.
+class Folder {
+ public:
+  Folder() {
+    std::string name = (std::filesystem::temp_directory_path() / "parb-cpp-XXXXXX").string();
+    if (!mkdtemp(name.data())) throw Failure{"no folder"};
+    path_ = name;
+  }
+  ~Folder() { std::filesystem::remove_all(path_); }
+  Folder(const Folder &) = delete;
+  Folder &operator=(const Folder &) = delete;
+  std::filesystem::path operator/(const std::string &name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline std::string text_of(parbuckle::Reader reader) {
+  parbuckle::ReaderStream in(std::move(reader));
+  return std::string(std::istreambuf_iterator<char>(in), {});
 }
 
 /// The last lines of every test program, and its exit status.

@@ -575,6 +575,25 @@ fn pipes_streams_and_compressed_archives() {
 }
 
 #[test]
+fn a_descriptor_that_does_not_block_is_waited_for() {
+    let made = gzipped(Format::Docker);
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let file = |stream: std::os::unix::net::UnixStream| std::fs::File::from(std::os::fd::OwnedFd::from(stream));
+    let writing = std::thread::spawn({
+        let made = made.clone();
+        move || {
+            std::thread::sleep(std::time::Duration::from_millis(50)); // there is nothing to read yet
+            Archive::write_to(file(theirs), &[ArchiveItem::image(&made, None)], &Options::new(), &ctx()).wait()
+        }
+    });
+    let archive = Archive::open_file(file(ours), &Options::new(), &ctx()).wait().unwrap();
+    writing.join().unwrap().unwrap();
+    assert_eq!(archive.image(None, &Options::new(), &ctx()).wait().unwrap().digest(), made.digest());
+}
+
+#[test]
 fn what_fails_leaves_nothing_behind() {
     let dir = Dir::new();
     let big = layer("big", &noise(24 << 20), Compression::None);

@@ -4,9 +4,9 @@
 use crate::support::block_on;
 use parbuckle::{
     BlobProvider, Blobs, Cache, Client, ClientOptions, Code, CompressionOptions, Context, Descriptor, Digest, Error,
-    Format, HostStream, Image, ImageBuilder, Index, IndexManifest, Keychain, Layer, LayerBuilder, Matcher, MediaType,
-    MemoryStore, Options, Reference, Report, Result, Server, ServerOptions, SinkHandle, compare_images,
-    compare_indexes, compare_layers,
+    Format, HostStream, Image, ImageBuilder, Index, IndexBuilder, IndexManifest, Keychain, Layer, LayerBuilder,
+    Matcher, MediaType, MemoryStore, Options, Reference, Report, Result, Server, ServerOptions, SinkHandle,
+    compare_images, compare_indexes, compare_layers,
 };
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -221,6 +221,24 @@ fn indexes_of_parts_nested_ones_too() {
         let size = index.size(&none(), &ctx()).wait().unwrap();
         assert_eq!(size, index.descriptor().size + nested.descriptor().size + one.size() + two.size());
     }
+}
+
+#[test]
+fn indexes_that_were_put_together_are_parts_and_cached_like_others() {
+    let (one, two, dir) = (image(1, 7), image(1, 8), tempfile::tempdir().unwrap());
+    let built = |b: &IndexBuilder| b.build(&none(), &ctx()).wait().unwrap();
+    let nested = built(IndexBuilder::from_scratch().add_image(&two));
+    let index = built(IndexBuilder::from_scratch().add_image(&one).add_index(&nested));
+    let mut blobs = Blobs::new();
+    blobs.add_index(&index);
+    let of_parts = Index::from_parts(index.manifest().raw().clone(), &blobs).unwrap();
+    let cache = Cache::open(dir.path(), 1 << 20, &none(), &ctx()).wait().unwrap();
+    for index in [&of_parts, &index.cached(&cache), &of_parts.cached(&cache)] {
+        index.validate(&none(), &ctx()).wait().unwrap();
+        let child = index.child(nested.digest().as_str(), &none(), &ctx()).wait().unwrap();
+        assert_eq!(child.image(two.digest().as_str(), &none(), &ctx()).wait().unwrap().digest(), two.digest());
+    }
+    assert!(cache.stats().hits > 0);
 }
 
 #[test]
