@@ -11,29 +11,12 @@ namespace parbuckle {
 /// One file of a list, lent by it.
 class File {
  public:
-  /// Extended attributes: pairs of name and value.
-  class Xattrs : public detail::Sequence<Xattrs> {
-   public:
-    Xattrs() noexcept = default;
-    Xattrs(const parb_files *files, std::size_t at) noexcept : files_(files), at_(at) {}
-    std::size_t size() const noexcept { return parb_files_xattr_count_at(files_, at_); }
-    std::pair<std::string_view, std::string_view> operator[](std::size_t i) const noexcept {
-      std::size_t length = 0;
-      const std::uint8_t *value = parb_files_xattr_value_at(files_, at_, i, &length);
-      return {detail::lent(parb_files_xattr_name_at(files_, at_, i)), detail::lent(value, length)};
-    }
-
-   private:
-    const parb_files *files_ = nullptr;
-    std::size_t at_ = 0;
-  };
-
   File(const parb_files *files, std::size_t at) noexcept : files_(files), at_(at) {}
   /// Relative to the root, which is "."; not necessarily UTF-8.
   std::string_view path() const noexcept { return detail::lent(parb_files_path_at(files_, at_)); }
   /// 'f' a regular file, 'd' a directory, 'l' a symbolic link, 'h' a hard link, 'c' and 'b' devices, 'p' a named pipe;
   /// in layers also 'w' a whiteout of that path, 'o' one of everything in that directory, '?' what is no file.
-  char kind() const noexcept { return parb_files_kind_at(files_, at_); }
+  char kind() const noexcept { return static_cast<char>(parb_files_kind_at(files_, at_)); }
   /// Permission bits, set-id bits and the sticky bit.
   std::uint32_t mode() const noexcept { return parb_files_mode_at(files_, at_); }
   /// Bytes of content; 0 for all but files and hard links.
@@ -55,7 +38,14 @@ class File {
   }
   /// The layer it comes from, base first and counted from 0; 0 in the list of a layer.
   std::size_t layer() const noexcept { return parb_files_layer_at(files_, at_); }
-  Xattrs xattrs() const noexcept { return {files_, at_}; }
+  /// The names of its extended attributes; false where it has none.
+  Strings xattrs() const noexcept { return Strings(parb_files_xattr_names_at(files_, at_)); }
+  /// The value of one of them.
+  std::optional<std::string_view> xattr(const Text &name) const noexcept {
+    std::size_t size = 0;
+    const std::uint8_t *value = parb_files_xattr_at(files_, at_, name.c_str(), &size);
+    return value ? std::optional(detail::lent(value, size)) : std::nullopt;
+  }
 
  private:
   const parb_files *files_;

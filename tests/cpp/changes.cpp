@@ -209,7 +209,7 @@ static void file_systems() {
       EQUAL(file.uid() + file.gid(), 0u);
       EQUAL(file.mtime().count() + file.mtime_part().count(), 0);
       CHECK(file.device() == std::pair(0u, 0u));
-      CHECK(file.xattrs().empty());
+      CHECK(!file.xattrs() && file.xattrs().empty() && !file.xattr("user.x"));
     }
     if (file.kind() == 'l') EQUAL(file.link(), "app");
   }
@@ -225,6 +225,31 @@ static void file_systems() {
   EQUAL(flat.layers().size(), 1u);
   EQUAL(test::text_of(flat.layer(0).open()), tar);
   EQUAL(flat.files().size(), image.files().size());
+}
+
+/// One entry of a tar.
+static std::string entry(const std::string &name, char type, const std::string &content) {
+  std::string block(512, '\0');
+  const auto put = [&](std::size_t at, const std::string &text) { block.replace(at, text.size(), text); };
+  put(0, name), put(100, "0000644"), put(108, "0000000"), put(116, "0000000"), put(136, "00000000000");
+  char size[12];
+  std::snprintf(size, sizeof size, "%011zo", content.size());
+  put(124, size), put(148, "        "), put(156, std::string(1, type)), put(257, std::string("ustar\00000", 8));
+  unsigned sum = 0;
+  for (const unsigned char byte : block) sum += byte;
+  std::snprintf(size, sizeof size, "%06o", sum);
+  put(148, std::string(size, 7));
+  return block + content + std::string((512 - content.size() % 512) % 512, '\0');
+}
+
+static void extended_attributes() {
+  const std::string tar = entry("pax", 'x', "31 SCHILY.xattr.user.note=some\n") + entry("file", '0', "x") + std::string(1024, '\0');
+  const auto files = p::Layer::from_bytes(tar).files();
+  EQUAL(files.size(), 1u);
+  EQUAL(files[0].xattrs().size(), 1u);
+  EQUAL(files[0].xattrs()[0], "user.note");
+  EQUAL(files[0].xattr("user.note").value(), "some");
+  CHECK(!files[0].xattr("user.other"));
 }
 
 static void single_files() {
@@ -304,6 +329,7 @@ int main() {
   RUN(indexes);
   RUN(files_are_changed);
   RUN(file_systems);
+  RUN(extended_attributes);
   RUN(single_files);
   RUN(reports);
   RUN(texts_that_are_none);
