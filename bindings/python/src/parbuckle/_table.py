@@ -12,6 +12,7 @@ from ctypes import (
     CFUNCTYPE,
     POINTER,
     c_bool,
+    c_char,
     c_char_p,
     c_int32,
     c_int64,
