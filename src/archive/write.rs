@@ -81,7 +81,7 @@ impl Archive {
 
     /// Writes a new archive, in order, to what is open already, such as a pipe. It is written to on a thread of its
     /// own, which waits for whoever reads it; when that thread waits, cancelling ends the call but not the thread.
-    /// Errors: as for [`Archive::write`]. Options: format, foreign_layers.
+    /// Errors: as for [`Archive::write`]. Options: archive_format, foreign_layers.
     pub fn write_to(file: File, items: &[ArchiveItem], options: &Options, ctx: &Context) -> Task<()> {
         begin(items, options, IN_ORDER, ctx, |work, ctx| {
             async move { work.down("the archive's descriptor", move || Ok(file), &ctx).await }.boxed()
