@@ -308,8 +308,8 @@ unsafe fn index(
 
 /// Writes images into a new archive: of Docker's form with the same bytes as crane pull, or as the option archive_format
 /// says. Layers stay as they are; the legacy form has them plain. A file comes about beside its place and takes it when it
-/// is whole, so that nobody sees half of it; a pipe or device at that path, or "-" for standard output, is written to in
-/// order. An image that is there several times is written once, with all its names. Blocks until all is written.
+/// is whole, so that nobody sees half of it; a pipe or device at that path, or "-" for standard output, is written to
+/// in order. An image that is there several times is written once, with all its names. Blocks until all is written.
 ///
 /// Errors: PARB_IO with the path as subject; PARB_INVALID_ARGUMENT: a name is no reference, or there are no images;
 /// PARB_UNSUPPORTED: an artifact, in a form that has images only; PARB_DIGEST_MISMATCH: a blob is not what it should
