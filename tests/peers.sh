@@ -80,5 +80,21 @@ a=$("$parb" append -b "$registry/ours:oci" -f "$work/plain.tar.gz" -t "$registry
 b=$(crane append -b "$registry/ours:oci" -f "$work/plain.tar.gz" -t "$registry/appended:crane" 2>/dev/null)
 check "append of a compressed layer" same "$a" "$b"
 
+# Interrupted at any moment, a pull leaves the archive or nothing.
+mkdir "$work/interrupted"
+for after in 0.01 0.02 0.04 0.08 0.16; do
+    timeout -s INT "$after" "$parb" pull "$registry/ours:oci" "$work/interrupted/x.tar" 2>/dev/null || true
+    check "nothing half-written after $after s" same "$(find "$work/interrupted" -name '.*' -type f | wc -l)" 0
+done
+"$parb" pull "$registry/ours:oci" "$work/a:b.tar"
+check "a colon in a path" "$parb" validate --tarball "$work/a:b.tar"
+check "nothing to validate" bash -c "! $parb validate"
+"$parb" mutate "$registry/ours:oci" --set-platform linux/arm64 -t "$registry/arm:1" >/dev/null
+"$parb" index append -m "$registry/arm:1" -t "$registry/arm:index" >/dev/null
+check "an index of another platform is rebased" "$parb" rebase "$registry/arm:index" --old-base "$registry/arm:index" \
+    --new-base "$registry/arm:index" -t "$registry/arm:rebased"
+for name in a a; do "$parb" pull --format oci --annotate-ref "$registry/ours:oci" "$work/named.oci"; done
+check "a name stands for one image" bash -c "test \$(grep -o sha256: $work/named.oci/index.json | wc -l) = 1"
+
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -2,7 +2,7 @@
 
 use super::store::{Found, Temp};
 use super::{Cache, Core};
-use crate::context::{Context, Event};
+use crate::context::{Context, Event, lock};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::Image;
@@ -52,7 +52,7 @@ impl Source for Cached {
     ) -> BoxFuture<'a, Result<Chunks>> {
         async move {
             let core = &self.cache.0;
-            match core.hit(&blob.digest, Some(blob.size)).await? {
+            match core.open_hit(&blob.digest, blob.size).await? {
                 Some(hit) => Ok(core.told(hit, ctx, &blob.digest, range.start).take(range.end - range.start)),
                 None => self.origin.open_range(ctx, blob, range).await, // a part is not kept
             }
@@ -143,6 +143,7 @@ impl Children for CachedChildren {
 }
 
 /// A blob of the cache, whose content was right a moment ago. Evicted, it can be read to its end all the same.
+#[derive(Clone)]
 pub(super) struct Hit {
     file: Arc<File>,
     size: u64,
@@ -169,6 +170,24 @@ impl Core {
         };
         counter.fetch_add(1, Relaxed);
         Ok(None)
+    }
+
+    /// As [`Core::hit`]; what was found right lately is not looked at again: nobody writes into a blob.
+    async fn open_hit(self: &Arc<Core>, digest: &Digest, size: u64) -> Result<Option<Hit>> {
+        const MOST: usize = 8;
+        let known = lock(&self.in_parts).iter().find(|(d, h)| d == digest && h.size == size).map(|(_, h)| h.clone());
+        if known.is_some() {
+            return Ok(known);
+        }
+        let found = self.hit(digest, Some(size)).await?;
+        if let Some(hit) = &found {
+            let mut open = lock(&self.in_parts);
+            open.push_back((digest.clone(), hit.clone()));
+            if open.len() > MOST {
+                open.pop_front();
+            }
+        }
+        Ok(found)
     }
 
     pub(super) async fn is_right(&self, hit: &Hit, digest: &Digest) -> bool {

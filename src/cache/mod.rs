@@ -28,11 +28,12 @@ use crate::options::Options;
 use crate::report::Report;
 use crate::sink::SinkHandle;
 use crate::source::{Place, Source};
-use flow::{CacheSink, Cached, CachedChildren};
+use flow::{CacheSink, Cached, CachedChildren, Hit};
 use futures_util::StreamExt;
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use store::{Entry, Store};
 
 /// A cache in a directory. A clone is the same cache.
@@ -44,6 +45,8 @@ struct Core {
     store: Store,
     uncompressed: bool,
     counters: Counters,
+    /// Blobs that parts are read of, found right and kept open, so that not each part costs a look at the whole.
+    in_parts: Mutex<VecDeque<(Digest, Hit)>>,
 }
 
 #[derive(Default)]
@@ -89,7 +92,13 @@ impl Cache {
         let (dir, uncompressed) = (dir.to_owned(), options.uncompressed);
         place.engine.clone().spawn(ctx, |_| async move {
             let store = place.engine.pool().run(move || Store::open(&dir, max_bytes)).await??;
-            Ok(Cache(Arc::new(Core { place, store, uncompressed, counters: Counters::default() })))
+            Ok(Cache(Arc::new(Core {
+                place,
+                store,
+                uncompressed,
+                counters: Counters::default(),
+                in_parts: Mutex::default(),
+            })))
         })
     }
 

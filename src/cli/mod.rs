@@ -19,7 +19,8 @@ mod validate;
 
 use clap::{Args, Parser, Subcommand};
 use parbuckle::{
-    Child, Client, ClientOptions, Compression, CompressionOptions, Context, Options, Platform, Reference, Result,
+    Child, Client, ClientOptions, Code, Compression, CompressionOptions, Context, Error, Options, Platform, Reference,
+    Result,
 };
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -94,6 +95,10 @@ enum Command {
 impl Command {
     fn run(self, global: &Global) -> Result<()> {
         let ctx = Context::new();
+        // The server ends in its own way, and asking for a digest leaves nothing behind.
+        if !matches!(self, Command::Registry(_) | Command::Digest(_)) {
+            cancel_when_told(&ctx)?;
+        }
         match self {
             Command::Append(command) => command.run(global, &ctx),
             Command::Copy(command) => command.run(global, &ctx),
@@ -116,6 +121,7 @@ pub fn main() -> ExitCode {
     let parb = Parb::parse();
     match parb.command.run(&parb.global) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(e) if e.code() == Code::Cancelled => ExitCode::from(130), // as a shell says of who was interrupted
         Err(e) => {
             eprintln!("Error: {e}");
             ExitCode::FAILURE
@@ -141,6 +147,31 @@ fn push_back(global: &Global, source: &Reference, tag: Option<&Reference>, made:
 fn asked_by_environment() -> Option<CompressionOptions> {
     let asked = std::env::var_os("GGCR_EXPERIMENT_ESTARGZ").is_some_and(|value| value == "1");
     asked.then_some(CompressionOptions { kind: Some(Compression::Estargz), level: None })
+}
+
+/// SIGINT and SIGTERM cancel what is under way, so that nothing half-written stays; a second one ends the process.
+fn cancel_when_told(ctx: &Context) -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let ctx = ctx.clone();
+    let failed = |e: std::io::Error| Error::io("preparing for", "signals", &e);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
+    let wait = move || {
+        let _ = runtime.block_on(async {
+            let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+            for _ in 0..2 {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                match ctx.is_cancelled() {
+                    true => std::process::exit(130),
+                    false => ctx.cancel(),
+                }
+            }
+            std::io::Result::Ok(())
+        });
+    };
+    std::thread::Builder::new().name("parb-signals".into()).spawn(wait).map(drop).map_err(failed)
 }
 
 /// Prints where an image went: `repository@digest`.

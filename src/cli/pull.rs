@@ -77,7 +77,12 @@ impl Pull {
         let layout = Layout::create(path, &Options::new(), ctx).wait()?;
         for (name, value) in values {
             let name = if self.annotate_ref { Some(Reference::parse(name)?.to_string()) } else { None };
-            layout.add_any(value, name.as_deref(), &self.moving(global.pushing()), ctx).wait()?;
+            let options = self.moving(global.pushing());
+            match name {
+                // A name stands for what was pulled last; what has none is added, as in the reference.
+                Some(name) => layout.replace_any(value, Some(&name), &options, ctx).wait()?,
+                None => layout.add_any(value, None, &options, ctx).wait()?,
+            };
         }
         Ok(())
     }

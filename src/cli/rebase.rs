@@ -1,8 +1,7 @@
 //! `parb rebase`.
 
 use super::Global;
-use parbuckle::oci::Platform;
-use parbuckle::{Child, Client, Code, Context, Error, Image, Options, Reference, Result};
+use parbuckle::{BaseAnnotations, Child, Client, Code, Context, Error, Options, Reference, Result};
 
 /// Put an image, or every image of an index, on another base, and push it
 #[derive(clap::Args)]
@@ -25,15 +24,17 @@ impl Rebase {
         let (client, options) = (global.client()?, global.reading());
         let source = Reference::parse(&self.image)?;
         let original = client.pull_any(&source, &options, ctx).wait()?;
-        let model = match &original {
-            Child::Image(image) => image.clone(),
+        let said = match &original {
+            _ if self.old_base.is_some() && self.new_base.is_some() => BaseAnnotations::default(),
+            Child::Image(image) => image.base_annotations(),
             // Its images say what the base is, each the same.
             Child::Index(index) => {
-                let first = index.manifest().pick(&Platform::default())?.digest.to_string();
-                index.image(&first, &Options::new(), ctx).wait()?
+                let images = index.manifest().manifests().iter().filter(|d| d.media_type.is_image());
+                let first = images.map(|d| d.digest.to_string()).next().unwrap_or_default();
+                index.image(&first, &Options::new(), ctx).wait()?.base_annotations()
             }
         };
-        let (old, new) = self.bases(&source, &model)?;
+        let (old, new) = self.bases(&source, said)?;
         let made = match &original {
             Child::Image(image) => {
                 let of = |client: &Client, base: &Reference| client.pull(base, &options, ctx).wait();
@@ -56,8 +57,7 @@ impl Rebase {
         Ok(())
     }
 
-    fn bases(&self, source: &Reference, model: &Image) -> Result<(Reference, Reference)> {
-        let said = model.base_annotations();
+    fn bases(&self, source: &Reference, said: BaseAnnotations) -> Result<(Reference, Reference)> {
         let missing = |flag: &str, what: &str| {
             let why = format!("--{flag} is not given, and the image has no annotation with its base's {what}");
             Error::new(Code::InvalidArgument, why).subject(source)

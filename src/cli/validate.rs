@@ -2,7 +2,7 @@
 
 use super::Global;
 use super::medium::Medium;
-use parbuckle::{Child, Code, Context, Error, Options, Result};
+use parbuckle::{ArchiveFormat, Child, Code, Context, Error, Options, Result};
 use std::path::PathBuf;
 
 /// Check that images are what they say, and all there
@@ -22,26 +22,27 @@ pub(super) struct Validate {
 
 impl Validate {
     pub(super) fn run(self, global: &Global, ctx: &Context) -> Result<()> {
-        let mut bad = 0;
-        let places = [self.tarball.as_ref().map(|p| format!("docker-archive:{}", p.display())), self.remote.clone()];
-        for (place, name) in places
-            .into_iter()
-            .flatten()
-            .zip([self.tarball.map(|p| p.display().to_string()), self.remote].into_iter().flatten())
-        {
-            bad += usize::from(!examine(&place, &name, self.fast, global, ctx)?);
+        if self.remote.is_none() && self.tarball.is_none() {
+            return Err(Error::new(Code::InvalidArgument, "nothing to validate: --remote or --tarball says what"));
         }
-        match bad {
-            0 => Ok(()),
-            _ => Err(Error::new(Code::Malformed, "validation failed")),
+        let mut fine = true;
+        if let Some(path) = self.tarball {
+            let (name, format) = (path.display().to_string(), ArchiveFormat::Docker);
+            fine &= examine(&Medium::Archive { path, name: None, format }, &name, self.fast, global, ctx)?;
+        }
+        if let Some(name) = self.remote {
+            fine &= examine(&name.parse()?, &name, self.fast, global, ctx)?;
+        }
+        match fine {
+            true => Ok(()),
+            false => Err(Error::new(Code::Malformed, "validation failed")),
         }
     }
 }
 
-fn examine(place: &str, name: &str, fast: bool, global: &Global, ctx: &Context) -> Result<bool> {
-    let place: Medium = place.parse()?;
+fn examine(place: &Medium, name: &str, fast: bool, global: &Global, ctx: &Context) -> Result<bool> {
     let options = if fast { Options::new().fast() } else { Options::new() };
-    let report = match place.read(global, &place, ctx)? {
+    let report = match place.read(global, place, ctx)? {
         Child::Image(image) => image.examine(&options, ctx).wait()?,
         Child::Index(index) => index.examine(&options, ctx).wait()?,
     };

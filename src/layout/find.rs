@@ -19,6 +19,12 @@ const NODES: usize = 10_000;
 /// How many entries a message lists.
 const MAX_LISTED: usize = 10;
 
+/// Whether a text that is nobody's name is meant as a platform, and not as a name that is not there.
+fn is_platform(text: &str) -> bool {
+    const SYSTEMS: [&str; 8] = ["linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "solaris", "android"];
+    text.split_once('/').is_some_and(|(os, _)| SYSTEMS.contains(&os.to_ascii_lowercase().as_str()))
+}
+
 /// Whether an entry has this name.
 pub(super) fn is_named(entry: &Descriptor, name: &str) -> bool {
     [REF_NAME, CONTAINERD_NAME].iter().any(|key| entry.annotations.get(*key).is_some_and(|n| n == name))
@@ -46,7 +52,7 @@ impl Layout {
         match (text.parse::<Digest>(), named(&entries, text)?) {
             (Ok(digest), _) => self.with_digest(ctx, &entries, &digest).await,
             (Err(_), Some(named)) => self.one_of(ctx, &named, platform).await,
-            (Err(_), None) => match text.contains('/').then(|| text.parse::<Platform>()) {
+            (Err(_), None) => match is_platform(text).then(|| text.parse::<Platform>()) {
                 Some(Ok(wanted)) => self.image_for(ctx, &entries, &wanted).await.map(Child::Image),
                 _ => Err(not_named(&entries, text)),
             },

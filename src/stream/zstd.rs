@@ -28,6 +28,9 @@ impl Encoder {
             self.0.run(&mut input, &mut room(&mut out)).map_err(failed)?;
         }
         while last && self.0.finish(&mut room(&mut out), true).map_err(failed)? > 0 {}
+        if out.len() < out.capacity() / 2 {
+            out.shrink_to_fit(); // who gathers small ones counts their bytes, not the room around them
+        }
         Ok(out)
     }
 }
@@ -104,6 +107,13 @@ mod tests {
         }
         out.extend(encoder.step(&[], true).unwrap());
         out
+    }
+
+    #[test]
+    fn small_steps_keep_no_room() {
+        let mut encoder = Encoder::new(3).unwrap();
+        let steps: Vec<Vec<u8>> = (0..8).map(|_| encoder.step(&[0; 256 << 10], false).unwrap()).collect();
+        assert!(steps.iter().map(Vec::capacity).sum::<usize>() < 4 << 10);
     }
 
     #[test]
