@@ -3877,10 +3877,11 @@ PARB_API PARB_CHECK parb_error *parb_archive_index_start(
     parb_op **out);
 
 /**
- * Writes images into a new archive: of Docker's form with the same bytes as crane pull, or as the option archive_format
- * says. Layers stay as they are; the legacy form has them plain. A file comes about beside its place and takes it when it
- * is whole, so that nobody sees half of it; a pipe or device at that path, or "-" for standard output, is written to
- * in order. An image that is there several times is written once, with all its names. Blocks until all is written.
+ * Writes images into a new archive: of Docker's form with the same bytes as crane pull, or as the option
+ * archive_format says. Layers stay as they are; the legacy form has them plain. A file comes about beside its place
+ * and takes it when it is whole, so that nobody sees half of it; a pipe or device at that path, or "-" for standard
+ * output, is written to in order. An image that is there several times is written once, with all its names. Blocks
+ * until all is written.
  *
  * Errors: PARB_IO with the path as subject; PARB_INVALID_ARGUMENT: a name is no reference, or there are no images;
  * PARB_UNSUPPORTED: an artifact, in a form that has images only; PARB_DIGEST_MISMATCH: a blob is not what it should
@@ -3935,8 +3936,8 @@ PARB_API PARB_CHECK parb_error *parb_archive_write_fd_start(
  * Writes an index with all that it names into a new OCI archive, as parb_archive_write does. Its bytes, and so its
  * digest, stay. Blocks until all is written.
  *
- * Errors: as for parb_archive_write; PARB_UNSUPPORTED: the option archive_format is not "oci", or an entry is neither an
- * image nor an index; PARB_LIMIT_EXCEEDED: indexes nested deeper than 8, more than 16 MiB of manifests.
+ * Errors: as for parb_archive_write; PARB_UNSUPPORTED: the option archive_format is not "oci", or an entry is
+ * neither an image nor an index; PARB_LIMIT_EXCEEDED: indexes nested deeper than 8, more than 16 MiB of manifests.
  *
  * @param name     what index.json calls it; NULL: nothing
  * @param options  archive_format, which has to be "oci"; jobs, foreign_layers
