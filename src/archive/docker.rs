@@ -3,7 +3,7 @@
 use super::oci::Layout;
 use super::{Archive, Entries, Found, MAX_DOCUMENT, Wanted, which_one};
 use crate::context::Context;
-use crate::digest::Digest;
+use crate::digest::{Algorithm, Digest};
 use crate::error::{Code, Error, Result, malformed};
 use crate::image::Image;
 use crate::layer::Layer;
@@ -123,7 +123,7 @@ impl Saved {
             parts.push(Part { name: name.clone(), diff_id: Some(diff_id.clone()), foreign: foreign.cloned() });
         }
         let layers = work.layers(parts).await?;
-        work.image(config, &layers, format)
+        work.image((config, digest), &layers, format)
     }
 }
 
@@ -156,10 +156,9 @@ impl Work<'_> {
     async fn config(&self, name: &str) -> Result<(Config, Digest)> {
         let entries = self.entries();
         let raw = entries.small(&entries.need(name)?, MAX_CONFIG).await?;
-        let digest = Digest::sha256(&raw);
-        if let Some(said) = digest_in(name)
-            && said != digest
-        {
+        let said = digest_in(name);
+        let digest = Digest::of(said.as_ref().map_or(Algorithm::Sha256, Digest::algorithm), &raw);
+        if said.is_some_and(|said| said != digest) {
             let why = format!("the config has digest {digest}, and is not what its name says");
             return Err(Error::new(Code::DigestMismatch, why).subject(entries.called(name)));
         }
@@ -271,10 +270,16 @@ impl Work<'_> {
     }
 
     /// The image that these make, of Docker's types unless the format says otherwise.
-    pub(super) fn image(&self, config: Config, layers: &[Layer], format: Option<Format>) -> Result<Image> {
+    pub(super) fn image(
+        &self,
+        (config, digest): (Config, Digest),
+        layers: &[Layer],
+        format: Option<Format>,
+    ) -> Result<Image> {
         let oci = format == Some(Format::Oci);
         let mut edit = Manifest::empty(oci).edit();
         edit.set_config(config.raw());
+        edit.doc_mut().config.digest = digest;
         for layer in layers {
             let descriptor = layer.descriptor();
             let media_type = match (oci, descriptor.media_type.to_docker()) {
@@ -288,12 +293,13 @@ impl Work<'_> {
     }
 }
 
-/// The digest that a name has: `sha256:<hex>`, `<hex>.json`, `<hex>.tar.gz`, `blobs/sha256/<hex>`.
+/// The digest that a name has: `sha256:<hex>`, `<hex>.json`, `<hex>.tar.gz`, `blobs/sha256/<hex>`. The length of the hex
+/// says which algorithm it is of.
 fn digest_in(name: &str) -> Option<Digest> {
     let base = name.rsplit_once('/').map_or(name, |(_, base)| base);
-    let base = base.strip_prefix("sha256:").unwrap_or(base);
+    let base = base.rsplit_once(':').map_or(base, |(_, base)| base);
     let hex = base.split_once('.').map_or(base, |(hex, _)| hex);
-    format!("sha256:{hex}").parse().ok()
+    [Algorithm::Sha256, Algorithm::Sha512].into_iter().find_map(|a| format!("{}:{hex}", a.name()).parse().ok())
 }
 
 /// One entry as the source of a layer.

@@ -1,6 +1,6 @@
 //! Archives: what is written is read again as the same, in every form; what is broken is an error, never another image.
 
-use crate::support::noise;
+use crate::support::{noise, sha512};
 use parbuckle::{
     Archive, ArchiveFormat, ArchiveItem, Client, ClientOptions, Code, Compression, CompressionOptions, Context, Digest,
     Error, Format, HostStream, Image, ImageBuilder, Index, IndexManifest, Keychain, Layer, LayerBuilder, MediaType,
@@ -632,4 +632,53 @@ fn what_fails_leaves_nothing_behind() {
     assert_eq!(e.code(), Code::Io, "the archive that is read became shorter");
     assert_eq!(dir.names(), ["a.tar", "lost.tar"]);
     assert_eq!(std::fs::read(&path).unwrap(), b"old");
+}
+
+/// An OCI archive of this image, all of whose digests are SHA-512.
+fn with_sha512(path: &Path, image: &Image) {
+    let mut files = vec![file("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#)];
+    let mut add = |content: &[u8]| {
+        let digest = sha512(content);
+        files.push(file(&format!("blobs/sha512/{}", digest.hex()), content));
+        digest
+    };
+    let mut edit = image.manifest().edit();
+    edit.doc_mut().config.digest = add(image.config(&ctx()).wait().unwrap().raw());
+    for (layer, named) in image.layers().iter().zip(edit.doc_mut().layers.as_mut().unwrap()) {
+        let mut reader = layer.open(&ctx()).wait().unwrap();
+        let mut blob = vec![0; layer.descriptor().size as usize];
+        let mut at = 0;
+        while at < blob.len() {
+            at += reader.read(&mut blob[at..], &ctx()).unwrap();
+        }
+        named.digest = add(&blob);
+    }
+    let manifest = edit.finish().unwrap();
+    let digest = add(manifest.raw());
+    let index = json!({"schemaVersion": 2, "manifests": [
+        {"mediaType": manifest.media_type().as_str(), "size": manifest.raw().len(), "digest": digest.as_str()}
+    ]});
+    files.push(file("index.json", index.to_string()));
+    make_tar(path, &files);
+}
+
+#[test]
+fn long_digests_are_written_whole() {
+    let dir = Dir::new();
+    let (given, path) = (dir.path("given.tar"), dir.path("a.tar"));
+    with_sha512(&given, &small(Format::Oci));
+    let made = read(&given).unwrap();
+    valid(&made).unwrap();
+    let digests = |image: &Image| image.layers().iter().map(|l| l.descriptor().digest.clone()).collect::<Vec<_>>();
+    for form in FORMS {
+        write(&path, &[ArchiveItem::image(&made, Some("localhost/a:1"))], form).unwrap();
+        let back = read(&path).unwrap();
+        valid(&back).unwrap();
+        assert_eq!(config_of(&back), config_of(&made), "{form:?}");
+        if form != ArchiveFormat::Legacy {
+            assert_eq!(digests(&back), digests(&made), "{form:?}");
+        }
+        let long = files(&path).iter().filter(|(name, _)| name.len() > 100).count();
+        assert_eq!(long, [3, 4, 1][FORMS.iter().position(|f| *f == form).unwrap()], "{form:?}");
+    }
 }
