@@ -682,3 +682,32 @@ fn long_digests_are_written_whole() {
         assert_eq!(long, [3, 4, 1][FORMS.iter().position(|f| *f == form).unwrap()], "{form:?}");
     }
 }
+
+#[test]
+fn what_an_entry_says_besides_is_kept() {
+    let dir = Dir::new();
+    let (given, path) = (dir.path("given.tar"), dir.path("a.tar"));
+    write(&given, &[ArchiveItem::image(&small(Format::Oci), Some("old"))], ArchiveFormat::Oci).unwrap();
+    let mut all = files(&given);
+    let index = all.iter_mut().find(|(name, _)| name == "index.json").unwrap();
+    let mut json: Value = serde_json::from_slice(&index.1).unwrap();
+    let entry = &mut json["manifests"][0];
+    entry["annotations"]["io.containerd.image.name"] = "docker.io/library/old:1".into();
+    entry["annotations"]["com.example.note"] = "kept".into();
+    entry["com.example.unknown"] = json!([1]);
+    entry["platform"] = json!({"os": "linux", "architecture": "arm64"});
+    index.1 = json.to_string().into();
+    make_tar(&given, &all);
+    let made = read(&given).unwrap();
+    for name in [Some("new"), None] {
+        write(&path, &[ArchiveItem::image(&made, name)], ArchiveFormat::Oci).unwrap();
+        let (_, written) = files(&path).into_iter().find(|(name, _)| name == "index.json").unwrap();
+        let written: Value = serde_json::from_slice(&written).unwrap();
+        let mut expected = json["manifests"][0].clone();
+        expected["annotations"] = json!({"com.example.note": "kept"});
+        if let Some(name) = name {
+            expected["annotations"]["org.opencontainers.image.ref.name"] = name.into();
+        }
+        assert_eq!(written["manifests"][0], expected);
+    }
+}
