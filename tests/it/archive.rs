@@ -711,3 +711,23 @@ fn what_an_entry_says_besides_is_kept() {
         assert_eq!(written["manifests"][0], expected);
     }
 }
+
+#[test]
+fn a_file_that_is_replaced_keeps_its_permissions() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = Dir::new();
+    let (path, link) = (dir.path("a.tar"), dir.path("link.tar"));
+    let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+    let made = small(Format::Docker);
+    let again = |path: &Path| write(path, &[ArchiveItem::image(&made, Some("a:1"))], ArchiveFormat::Docker).unwrap();
+    again(&path);
+    std::fs::write(dir.path("new"), "").unwrap();
+    assert_eq!(mode(), std::fs::metadata(dir.path("new")).unwrap().permissions().mode() & 0o7777);
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    for kept in [0o600, 0o666, 0o440, 0o777] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(kept)).unwrap();
+        again(if kept == 0o666 { &link } else { &path });
+        assert_eq!(mode(), kept);
+    }
+    assert!(link.is_symlink());
+}
