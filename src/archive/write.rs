@@ -48,7 +48,8 @@ impl ArchiveItem {
 
 impl Archive {
     /// Writes a new archive. A file comes about beside its place and takes it when it is whole: nobody sees half of
-    /// it. One that it replaces hands on its permissions. A pipe or device at that path, or `-` for standard output, is written to in order.
+    /// it. One that it replaces hands on its permissions. A pipe or device at that path, or `-` for standard output, is
+    /// written to in order.
     ///
     /// The format is Docker's unless the options say otherwise: the same bytes as `crane pull` writes. Layers stay as
     /// they are, but that the legacy form has them plain. One image under several names is written once. The same items
