@@ -3,14 +3,14 @@
 use super::oci::Layout;
 use super::{Archive, Entries, Found, MAX_DOCUMENT, Wanted, which_one};
 use crate::context::Context;
-use crate::digest::Digest;
+use crate::digest::{Algorithm, Digest};
 use crate::error::{Code, Error, Result, malformed};
 use crate::image::Image;
 use crate::layer::Layer;
 use crate::oci::{Config, Descriptor, MAX_CONFIG, Manifest, SavedImage};
 use crate::options::{Format, Options};
 use crate::source::Source;
-use crate::stream::{BlobOut, Chunks, Compression, CompressionOptions, Encoded, Input, encode, sniff};
+use crate::stream::{BlobOut, Chunks, Compression, CompressionOptions, Encoded, Hashing, Input, encode, sniff};
 use crate::writer::{Reopen, make};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, ready};
@@ -20,6 +20,8 @@ use std::sync::Arc;
 
 /// Layers that are compressed at the same time: each has blocks under way on every core.
 const AT_ONCE: usize = 2;
+/// Layers that are hashed at the same time: each keeps one core busy.
+const HASHED_AT_ONCE: usize = 4;
 
 /// manifest.json, and the layout beside it since Docker 25.
 pub(super) struct Saved {
@@ -123,7 +125,7 @@ impl Saved {
             parts.push(Part { name: name.clone(), diff_id: Some(diff_id.clone()), foreign: foreign.cloned() });
         }
         let layers = work.layers(parts).await?;
-        work.image(config, &layers, format)
+        work.image((config, digest), &layers, format)
     }
 }
 
@@ -156,10 +158,9 @@ impl Work<'_> {
     async fn config(&self, name: &str) -> Result<(Config, Digest)> {
         let entries = self.entries();
         let raw = entries.small(&entries.need(name)?, MAX_CONFIG).await?;
-        let digest = Digest::sha256(&raw);
-        if let Some(said) = digest_in(name)
-            && said != digest
-        {
+        let said = digest_in(name);
+        let digest = Digest::of(said.as_ref().map_or(Algorithm::Sha256, Digest::algorithm), &raw);
+        if said.is_some_and(|said| said != digest) {
             let why = format!("the config has digest {digest}, and is not what its name says");
             return Err(Error::new(Code::DigestMismatch, why).subject(entries.called(name)));
         }
@@ -184,6 +185,7 @@ impl Work<'_> {
             .map(|found| found.as_ref().and_then(|_| heads.next()).map_or(Compression::None, |head| sniff(&head)))
             .collect();
 
+        let only_hashed = parts.iter().all(|p| p.diff_id.is_some()) && !kinds.iter().any(|kind| self.wants(*kind));
         let mut places: HashMap<(Option<Arc<str>>, Option<Digest>), usize> = HashMap::new();
         let mut jobs = Vec::new();
         let mut order = Vec::new();
@@ -198,8 +200,9 @@ impl Work<'_> {
                 jobs.push(async move { self.layer(part, found, kind).await.map(|layer| (at, layer)) }.boxed());
             }
         }
+        let at_once = if only_hashed { HASHED_AT_ONCE } else { AT_ONCE };
         let mut made: Vec<(usize, Layer)> =
-            futures_util::stream::iter(jobs).buffer_unordered(AT_ONCE).try_collect().await?;
+            futures_util::stream::iter(jobs).buffer_unordered(at_once).try_collect().await?;
         made.sort_by_key(|(at, _)| *at);
         Ok(order.into_iter().map(|at| made[at].1.clone()).collect())
     }
@@ -216,16 +219,16 @@ impl Work<'_> {
             return self.compressed(&found, diff_id.as_ref()).await;
         }
         let descriptor = |digest| Descriptor::new(kind.media_type(), digest, found.size);
-        // What is read of a layer is checked against its digest, so that it need not be true before.
-        let trusted = match (kind, &diff_id) {
-            (Compression::None, diff_id) => diff_id.clone(),
-            (_, diff_id) => digest_in(&found.name).filter(|digest| Some(digest) != diff_id.as_ref()),
-        };
-        if let Some(digest) = trusted {
-            return Ok(named(descriptor(digest)));
+        match (kind, diff_id) {
+            // What is read of a layer is checked against its digest, so that it need not be true before.
+            (Compression::None, Some(diff_id)) => Ok(named(descriptor(diff_id))),
+            // So is what comes out of it against its diff id. Its name need not be its digest, whatever it looks like.
+            (_, Some(_)) => Ok(named(descriptor(self.hashed(&found).await?))),
+            (_, None) => {
+                let made = self.read_through(&found, kind).await?;
+                Ok(Layer::written(descriptor(made.digest), made.diff_id, source.clone(), self.archive.home()))
+            }
         }
-        let made = self.hashed(&found, kind, diff_id.as_ref()).await?;
-        Ok(Layer::written(descriptor(made.digest), made.diff_id, source.clone(), self.archive.home()))
     }
 
     /// Whether the options have a layer of this compression compressed anew.
@@ -249,15 +252,25 @@ impl Work<'_> {
         Ok(layer)
     }
 
-    /// The digest of a layer that nothing names reliably, found by reading it once.
-    async fn hashed(&self, found: &Found, kind: Compression, diff_id: Option<&Digest>) -> Result<Encoded> {
+    /// The digest of a file, by the algorithm that its name is of.
+    async fn hashed(&self, found: &Found) -> Result<Digest> {
+        let place = &self.archive.0.place;
+        let algorithm = digest_in(&found.name).map_or(Algorithm::Sha256, |said| said.algorithm());
+        let mut hashing = Hashing::new(&place.engine, &place.stats, algorithm.hasher());
+        let mut chunks = self.entries().read(found, 0);
+        while let Some(chunk) = chunks.next().await? {
+            hashing.push(chunk).await?;
+        }
+        hashing.finish().await
+    }
+
+    /// The digest and the diff id of a layer of which nothing is known, found by reading it once.
+    async fn read_through(&self, found: &Found, kind: Compression) -> Result<Encoded> {
         let place = &self.archive.0.place;
         let input = Input::Chunks(self.entries().read(found, 0));
         let as_it_is = CompressionOptions { kind: Some(kind), level: None };
         let made = encode(&place.engine, &place.stats, &place.spool_dir, input, as_it_is, &mut Nowhere, |_| ()).await;
-        let made = made.map_err(|e| e.or_subject(self.entries().called(&found.name)))?;
-        self.same(found, &made.diff_id, diff_id)?;
-        Ok(made)
+        made.map_err(|e| e.or_subject(self.entries().called(&found.name)))
     }
 
     fn same(&self, found: &Found, is: &Digest, said: Option<&Digest>) -> Result<()> {
@@ -271,10 +284,16 @@ impl Work<'_> {
     }
 
     /// The image that these make, of Docker's types unless the format says otherwise.
-    pub(super) fn image(&self, config: Config, layers: &[Layer], format: Option<Format>) -> Result<Image> {
+    pub(super) fn image(
+        &self,
+        (config, digest): (Config, Digest),
+        layers: &[Layer],
+        format: Option<Format>,
+    ) -> Result<Image> {
         let oci = format == Some(Format::Oci);
         let mut edit = Manifest::empty(oci).edit();
         edit.set_config(config.raw());
+        edit.doc_mut().config.digest = digest;
         for layer in layers {
             let descriptor = layer.descriptor();
             let media_type = match (oci, descriptor.media_type.to_docker()) {
@@ -288,12 +307,13 @@ impl Work<'_> {
     }
 }
 
-/// The digest that a name has: `sha256:<hex>`, `<hex>.json`, `<hex>.tar.gz`, `blobs/sha256/<hex>`.
+/// The digest that a name has: `sha256:<hex>`, `<hex>.json`, `<hex>.tar.gz`, `blobs/sha256/<hex>`. The length of the hex
+/// says which algorithm it is of.
 fn digest_in(name: &str) -> Option<Digest> {
     let base = name.rsplit_once('/').map_or(name, |(_, base)| base);
-    let base = base.strip_prefix("sha256:").unwrap_or(base);
+    let base = base.rsplit_once(':').map_or(base, |(_, base)| base);
     let hex = base.split_once('.').map_or(base, |(hex, _)| hex);
-    format!("sha256:{hex}").parse().ok()
+    [Algorithm::Sha256, Algorithm::Sha512].into_iter().find_map(|a| format!("{}:{hex}", a.name()).parse().ok())
 }
 
 /// One entry as the source of a layer.

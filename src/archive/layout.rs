@@ -1,6 +1,6 @@
 //! New OCI layouts in a tar: index.json in front, then manifests and blobs in the order in which they are named.
 
-use super::oci::{REF_NAME, blob_name};
+use super::oci::{FULL_NAME, REF_NAME, blob_name};
 use super::plan::Plan;
 use super::write::ArchiveItem;
 use crate::context::{Context, lock};
@@ -27,13 +27,11 @@ pub(super) async fn plan(items: &[ArchiveItem], foreign_layers: bool, ctx: &Cont
     let mut plan = Plan { counted: true, ..Plan::default() };
     let mut seen = HashSet::new();
     for item in items {
-        let from = item.value.descriptor();
-        let mut entry = Descriptor::new(from.media_type.clone(), from.digest.clone(), from.size);
-        entry.platform = from.platform.clone();
-        entry.artifact_type = from.artifact_type.clone();
-        if let Some(name) = &item.name {
-            entry.annotations.insert(REF_NAME.to_owned(), name.clone());
-        }
+        let mut entry = item.value.descriptor().clone();
+        // Names are those of the place that it comes from.
+        entry.annotations.remove(REF_NAME);
+        entry.annotations.remove(FULL_NAME);
+        entry.annotations.extend(item.name.iter().map(|name| (REF_NAME.to_owned(), name.clone())));
         if seen.insert((entry.digest.clone(), item.name.clone())) {
             index.append(entry);
         }

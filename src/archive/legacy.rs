@@ -3,6 +3,7 @@
 use super::docker::{Part, Work};
 use super::{Archive, Entries, MAX_DOCUMENT, Wanted, which_one};
 use crate::context::Context;
+use crate::digest::Digest;
 use crate::error::{Code, Error, Result, malformed};
 use crate::image::Image;
 use crate::oci::{LayerV1, MAX_CONFIG, config_of_v1, repositories};
@@ -114,7 +115,8 @@ async fn one(work: &Work<'_>, top: &str) -> Result<Image> {
         diff_ids.push(layer.find_diff_id(work.ctx).await?.clone());
     }
     let config = config_of_v1(raw, diff_ids, history).map_err(|e| e.or_subject(entries.called(top)))?;
-    work.image(config, &layers, work.options.format)
+    let digest = Digest::sha256(config.raw());
+    work.image((config, digest), &layers, work.options.format)
 }
 
 /// What is said of one layer.

@@ -189,9 +189,9 @@ impl Archive {
     /// manifest or config; without a name the only one. Manifest and config are read and checked now.
     ///
     /// An archive of `docker save` has no manifests, so that one is made: of Docker's types, or of OCI's with the
-    /// option format. Its layers stay as they are, unless the options name a sink or a compression: then plain ones
-    /// are compressed, and all that are compressed otherwise than asked for are compressed anew, in one pass into that
-    /// sink. Where the archive has the manifest too (OCI, Docker ≥ 25) and nothing of that is asked for, it is the one
+    /// option format, for which compressed layers are read once: their names are not trusted to be their digests. The
+    /// layers stay as they are, unless the options name a sink or a compression: then plain ones are compressed, and all
+    /// that are compressed otherwise than asked for are compressed anew, in one pass into that sink. Where the archive has the manifest too (OCI, Docker ≥ 25) and nothing of that is asked for, it is the one
     /// that counts.
     ///
     /// Errors: `NotFound`; `InvalidArgument` where there are several and none is named; `Malformed` where manifest.json,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// What a layout calls an entry of its index.json.
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The full name, as containerd writes it.
-const FULL_NAME: &str = "io.containerd.image.name";
+pub(super) const FULL_NAME: &str = "io.containerd.image.name";
 /// An index that nests deeper is a trap.
 const DEPTH: usize = 8;
 /// Manifests that are looked at to find one.

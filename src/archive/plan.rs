@@ -5,7 +5,7 @@ use crate::error::{Code, Error, Result};
 use crate::layer::Layer;
 use crate::oci::Descriptor;
 use crate::source::{Place, Source};
-use crate::stream::{BlobOut, Chunks, Spool, verified};
+use crate::stream::{BlobOut, Chunks, Kind, Spool, TarEntry, Timestamp, verified};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ const BLOCK: u64 = 512;
 const END: u64 = 2 * BLOCK;
 /// The largest size that the field in a header can state.
 const MAX_OCTAL: u64 = 0o777_7777_7777;
+/// The longest name that the field in a header can hold.
+const MAX_NAME: usize = 100;
 /// An event is told when so many bytes of an entry have gone since the last.
 const EVENT_EVERY: u64 = 4 << 20;
 
@@ -149,9 +151,13 @@ impl Entry {
     }
 }
 
-/// The header of a file, as Go's `archive/tar` writes it: ustar, with a PAX record in front where the size is too large
-/// for it.
+/// The header of a file, as Go's `archive/tar` writes it: ustar, with PAX records in front where the name is too long or
+/// the size too large for it.
 fn header(name: &str, size: u64) -> Vec<u8> {
+    if name.len() > MAX_NAME {
+        let entry = TarEntry::new(Kind::File, name.as_bytes(), 0o644, Timestamp::default());
+        return TarEntry { size, stored: size, ..entry }.encode();
+    }
     if size <= MAX_OCTAL {
         return block(name, size, b'0', 0o644).to_vec();
     }
@@ -168,11 +174,11 @@ fn header(name: &str, size: u64) -> Vec<u8> {
     out
 }
 
-/// One header. All names are shorter than its field: digests, and little around them.
+/// One header. The name fits; that of the one in front, which only says what it is, is cut.
 fn block(name: &str, size: u64, kind: u8, mode: u32) -> [u8; BLOCK as usize] {
     let mut block = [0; BLOCK as usize];
     let mut put = |at: usize, text: &[u8]| block[at..at + text.len()].copy_from_slice(text);
-    put(0, &name.as_bytes()[..name.len().min(100)]);
+    put(0, &name.as_bytes()[..name.len().min(MAX_NAME)]);
     put(100, format!("{mode:07o}\0").as_bytes());
     put(108, b"0000000\0"); // uid
     put(116, b"0000000\0"); // gid
@@ -200,5 +206,17 @@ mod tests {
         assert_eq!(&large[512..531], b"19 size=8589934592\n");
         let raw = tar::Header::from_byte_slice(&large[..512]);
         assert_eq!((raw.entry_size().unwrap(), raw.entry_type()), (19, tar::EntryType::XHeader));
+    }
+
+    #[test]
+    fn long_names_get_a_pax_record() {
+        assert_eq!(header(&"n".repeat(100), 3).len(), 512);
+        for (name, size) in [("n".repeat(101), 3), (format!("blobs/sha512/{}", "0".repeat(128)), MAX_OCTAL + 1)] {
+            let head = header(&name, size);
+            assert_eq!(head.len(), 3 * 512);
+            let mut tar = tar::Archive::new(&head[..]);
+            let entry = tar.entries().unwrap().next().unwrap().unwrap();
+            assert_eq!((entry.path_bytes().as_ref(), entry.size()), (name.as_bytes(), size));
+        }
     }
 }

@@ -48,7 +48,8 @@ impl ArchiveItem {
 
 impl Archive {
     /// Writes a new archive. A file comes about beside its place and takes it when it is whole: nobody sees half of
-    /// it. A pipe or device at that path, or `-` for standard output, is written to in order.
+    /// it. One that it replaces hands on its permissions. A pipe or device at that path, or `-` for standard output, is
+    /// written to in order.
     ///
     /// The format is Docker's unless the options say otherwise: the same bytes as `crane pull` writes. Layers stay as
     /// they are, but that the legacy form has them plain. One image under several names is written once. The same items
@@ -204,7 +205,7 @@ impl Work {
     }
 }
 
-/// A new file beside the path, with the permissions that a new file has there.
+/// A new file beside the path, with the permissions of the file that it replaces, or those that a new file has there.
 fn temporary(path: &Path) -> Result<(tempfile::NamedTempFile, PathBuf)> {
     // A link stays one: what it points to is replaced.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -212,7 +213,14 @@ fn temporary(path: &Path) -> Result<(tempfile::NamedTempFile, PathBuf)> {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    let made =
-        tempfile::Builder::new().prefix(".parb-").permissions(Permissions::from_mode(0o666)).tempfile_in(directory);
-    Ok((made.map_err(|e| Error::io("making the archive", path.display(), &e))?, target))
+    let kept = std::fs::metadata(&target).ok().map(|old| Permissions::from_mode(old.permissions().mode() & 0o777));
+    let first = kept.clone().unwrap_or_else(|| Permissions::from_mode(0o666));
+    let make = || {
+        let made = tempfile::Builder::new().prefix(".parb-").permissions(first).tempfile_in(directory)?;
+        if let Some(kept) = kept {
+            made.as_file().set_permissions(kept)?; // what the umask took
+        }
+        Ok(made)
+    };
+    Ok((make().map_err(|e| Error::io("making the archive", path.display(), &e))?, target))
 }

@@ -1,6 +1,6 @@
 //! Archives: what is written is read again as the same, in every form; what is broken is an error, never another image.
 
-use crate::support::noise;
+use crate::support::{noise, sha512};
 use parbuckle::{
     Archive, ArchiveFormat, ArchiveItem, Client, ClientOptions, Code, Compression, CompressionOptions, Context, Digest,
     Error, Format, HostStream, Image, ImageBuilder, Index, IndexManifest, Keychain, Layer, LayerBuilder, MediaType,
@@ -302,12 +302,14 @@ fn one_changed_byte_never_gives_another_image() {
     for (n, form) in forms.iter().enumerate() {
         form();
         let whole = std::fs::read(&path).unwrap();
-        let expected = read(&path).unwrap().digest().clone();
+        let (expected, config) = (read(&path).unwrap().digest().clone(), config_of(&read(&path).unwrap()));
         let broken = dir.path("broken.tar");
         let look = |bytes: &[u8], what: &str| {
             std::fs::write(&broken, bytes).unwrap();
             let outcome = read(&broken).and_then(|image| valid(&image).map(|()| image));
             match outcome {
+                // How a layer is compressed is vouched for by a manifest only, and Docker's form has none.
+                Ok(image) if n == 0 => assert_eq!(config_of(&image), config, "{what}"),
                 Ok(image) => assert_eq!(*image.digest(), expected, "form {n}, {what}"),
                 Err(e) => assert!(e.code() != Code::Internal && e.get_subject().is_some(), "form {n}, {what}: {e}"),
             }
@@ -632,4 +634,138 @@ fn what_fails_leaves_nothing_behind() {
     assert_eq!(e.code(), Code::Io, "the archive that is read became shorter");
     assert_eq!(dir.names(), ["a.tar", "lost.tar"]);
     assert_eq!(std::fs::read(&path).unwrap(), b"old");
+}
+
+/// An OCI archive of this image, all of whose digests are SHA-512.
+fn with_sha512(path: &Path, image: &Image) {
+    let mut files = vec![file("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#)];
+    let mut add = |content: &[u8]| {
+        let digest = sha512(content);
+        files.push(file(&format!("blobs/sha512/{}", digest.hex()), content));
+        digest
+    };
+    let mut edit = image.manifest().edit();
+    edit.doc_mut().config.digest = add(image.config(&ctx()).wait().unwrap().raw());
+    for (layer, named) in image.layers().iter().zip(edit.doc_mut().layers.as_mut().unwrap()) {
+        let mut reader = layer.open(&ctx()).wait().unwrap();
+        let mut blob = vec![0; layer.descriptor().size as usize];
+        let mut at = 0;
+        while at < blob.len() {
+            at += reader.read(&mut blob[at..], &ctx()).unwrap();
+        }
+        named.digest = add(&blob);
+    }
+    let manifest = edit.finish().unwrap();
+    let digest = add(manifest.raw());
+    let index = json!({"schemaVersion": 2, "manifests": [
+        {"mediaType": manifest.media_type().as_str(), "size": manifest.raw().len(), "digest": digest.as_str()}
+    ]});
+    files.push(file("index.json", index.to_string()));
+    make_tar(path, &files);
+}
+
+#[test]
+fn long_digests_are_written_whole() {
+    let dir = Dir::new();
+    let (given, path) = (dir.path("given.tar"), dir.path("a.tar"));
+    with_sha512(&given, &small(Format::Oci));
+    let made = read(&given).unwrap();
+    valid(&made).unwrap();
+    let digests = |image: &Image| image.layers().iter().map(|l| l.descriptor().digest.clone()).collect::<Vec<_>>();
+    for form in FORMS {
+        write(&path, &[ArchiveItem::image(&made, Some("localhost/a:1"))], form).unwrap();
+        let back = read(&path).unwrap();
+        valid(&back).unwrap();
+        assert_eq!(config_of(&back), config_of(&made), "{form:?}");
+        if form != ArchiveFormat::Legacy {
+            assert_eq!(digests(&back), digests(&made), "{form:?}");
+        }
+        let long = files(&path).iter().filter(|(name, _)| name.len() > 100).count();
+        assert_eq!(long, [3, 4, 1][FORMS.iter().position(|f| *f == form).unwrap()], "{form:?}");
+    }
+}
+
+#[test]
+fn what_an_entry_says_besides_is_kept() {
+    let dir = Dir::new();
+    let (given, path) = (dir.path("given.tar"), dir.path("a.tar"));
+    write(&given, &[ArchiveItem::image(&small(Format::Oci), Some("old"))], ArchiveFormat::Oci).unwrap();
+    let mut all = files(&given);
+    let index = all.iter_mut().find(|(name, _)| name == "index.json").unwrap();
+    let mut json: Value = serde_json::from_slice(&index.1).unwrap();
+    let entry = &mut json["manifests"][0];
+    entry["annotations"]["io.containerd.image.name"] = "docker.io/library/old:1".into();
+    entry["annotations"]["com.example.note"] = "kept".into();
+    entry["com.example.unknown"] = json!([1]);
+    entry["platform"] = json!({"os": "linux", "architecture": "arm64"});
+    index.1 = json.to_string().into();
+    make_tar(&given, &all);
+    let made = read(&given).unwrap();
+    for name in [Some("new"), None] {
+        write(&path, &[ArchiveItem::image(&made, name)], ArchiveFormat::Oci).unwrap();
+        let (_, written) = files(&path).into_iter().find(|(name, _)| name == "index.json").unwrap();
+        let written: Value = serde_json::from_slice(&written).unwrap();
+        let mut expected = json["manifests"][0].clone();
+        expected["annotations"] = json!({"com.example.note": "kept"});
+        if let Some(name) = name {
+            expected["annotations"]["org.opencontainers.image.ref.name"] = name.into();
+        }
+        assert_eq!(written["manifests"][0], expected);
+    }
+}
+
+#[test]
+fn a_file_that_is_replaced_keeps_its_permissions() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = Dir::new();
+    let (path, link) = (dir.path("a.tar"), dir.path("link.tar"));
+    let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+    let made = small(Format::Docker);
+    let again = |path: &Path| write(path, &[ArchiveItem::image(&made, Some("a:1"))], ArchiveFormat::Docker).unwrap();
+    again(&path);
+    std::fs::write(dir.path("new"), "").unwrap();
+    assert_eq!(mode(), std::fs::metadata(dir.path("new")).unwrap().permissions().mode() & 0o7777);
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    for kept in [0o600, 0o666, 0o440, 0o777] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(kept)).unwrap();
+        again(if kept == 0o666 { &link } else { &path });
+        assert_eq!(mode(), kept);
+    }
+    assert!(link.is_symlink());
+}
+
+#[test]
+fn the_name_of_a_layer_need_not_be_its_digest() {
+    let dir = Dir::new();
+    let path = dir.path("a.tar");
+    let made = gzipped(Format::Docker);
+    write(&path, &[ArchiveItem::image(&made, Some("a:1"))], ArchiveFormat::Docker).unwrap();
+    let mut all = files(&path);
+    let hex = made.layers()[0].descriptor().digest.hex().to_owned();
+    let other = Digest::sha256(b"other").hex().to_owned();
+    for name in [format!("{other}.tar.gz"), "layer.tgz".to_owned()] {
+        let mut renamed = all.clone();
+        for (file, _) in &mut renamed {
+            if *file == format!("{hex}.tar.gz") {
+                *file = name.clone();
+            }
+        }
+        edit_manifest(&mut renamed, |m| {
+            for layer in
+                m[0]["Layers"].as_array_mut().unwrap().iter_mut().filter(|l| l.as_str().unwrap().contains(&hex))
+            {
+                *layer = name.clone().into();
+            }
+        });
+        make_tar(&path, &renamed);
+        let back = read(&path).unwrap();
+        valid(&back).unwrap();
+        assert_eq!(back.digest(), made.digest(), "{name}");
+    }
+    // Another layer in its place is noticed where it is read.
+    let at = all.iter().position(|(name, _)| *name == format!("{hex}.tar.gz")).unwrap();
+    let with = all.iter().position(|(name, _)| name.ends_with(".tar.gz") && !name.contains(&hex)).unwrap();
+    all[at].1 = all[with].1.clone();
+    make_tar(&path, &all);
+    assert_eq!(read(&path).and_then(|image| valid(&image)).unwrap_err().code(), Code::DigestMismatch);
 }
