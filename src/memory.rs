@@ -40,6 +40,8 @@ struct State {
     /// What was put in as such, and its names.
     roots: HashSet<Digest>,
     names: BTreeMap<String, Digest>,
+    /// What is being put in needs these: how many times over. They stay until it is in, or has failed.
+    pinned: HashMap<Digest, usize>,
     /// Bytes that are here or on their way.
     total: u64,
 }
@@ -109,7 +111,8 @@ impl MemoryStore {
             return Task::ready(Err(invalid("name is empty, or a digest")));
         }
         let (name, jobs) = (name.map(ToOwned::to_owned), options.jobs.unwrap_or(JOBS).max(1) as usize);
-        let into = Into { store: self.0.clone(), jobs, foreign_layers: options.foreign_layers };
+        let pins = Pins { store: self.0.clone(), digests: Mutex::default() };
+        let into = Into { store: self.0.clone(), pins, jobs, foreign_layers: options.foreign_layers };
         child.home().clone().spawn(ctx, |ctx| async move {
             below(&child, &into, &ctx).await?;
             into.take(child.descriptor(), child.raw())?;
@@ -165,7 +168,7 @@ impl State {
         })
     }
 
-    /// Drops what can't be reached from what was put in.
+    /// Drops what can't be reached from what was put in, and is not on its way in.
     fn collect(&mut self) {
         let mut reached: HashSet<Digest> = HashSet::new();
         let mut next: Vec<Digest> = self.roots.iter().cloned().collect();
@@ -183,9 +186,11 @@ impl State {
             };
             next.extend(below);
         }
-        let gone: u64 = self.blobs.iter().filter(|(d, _)| !reached.contains(d)).map(|(_, b)| b.len() as u64).sum();
-        self.blobs.retain(|digest, _| reached.contains(digest));
-        self.manifests.retain(|digest, _| reached.contains(digest));
+        let pinned = &self.pinned;
+        let stays = |digest: &Digest| reached.contains(digest) || pinned.contains_key(digest);
+        let gone: u64 = self.blobs.iter().filter(|(d, _)| !stays(d)).map(|(_, b)| b.len() as u64).sum();
+        self.blobs.retain(|digest, _| stays(digest));
+        self.manifests.retain(|digest, _| stays(digest));
         self.total -= gone;
     }
 }
@@ -232,15 +237,47 @@ impl Drop for Room {
     }
 }
 
+/// What one image or index that is being put in needs.
+struct Pins {
+    store: Arc<Inner>,
+    digests: Mutex<Vec<Digest>>,
+}
+
+impl Pins {
+    /// Whether it is there already, and stays.
+    fn add(&self, digest: &Digest) -> bool {
+        let mut state = lock(&self.store.state);
+        *state.pinned.entry(digest.clone()).or_default() += 1;
+        lock(&self.digests).push(digest.clone());
+        state.blobs.contains_key(digest)
+    }
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        let mut state = lock(&self.store.state);
+        for digest in lock(&self.digests).drain(..) {
+            if let Some(count) = state.pinned.get_mut(&digest) {
+                *count -= 1;
+                if *count == 0 {
+                    state.pinned.remove(&digest);
+                }
+            }
+        }
+    }
+}
+
 /// Takes images into the store.
 struct Into {
     store: Arc<Inner>,
+    pins: Pins,
     jobs: usize,
     foreign_layers: bool,
 }
 
 impl Into {
     fn take(&self, descriptor: &Descriptor, raw: &Bytes) -> Result<()> {
+        self.pins.add(&descriptor.digest);
         let room = self.store.reserve(raw.len() as u64, &descriptor.digest)?;
         // What stands in an index about it is that index's to say.
         let plain = Descriptor::new(descriptor.media_type.clone(), descriptor.digest.clone(), descriptor.size);
@@ -257,7 +294,7 @@ impl Target for Into {
         source: &'a Arc<dyn Source>,
     ) -> BoxFuture<'a, Result<()>> {
         async move {
-            if lock(&self.store.state).blobs.contains_key(&blob.digest) {
+            if self.pins.add(&blob.digest) {
                 return Ok(());
             }
             let room = self.store.reserve(blob.size, &blob.digest)?;

@@ -13,6 +13,7 @@ use crate::oci::{Config, DEFAULT_MAX_MANIFEST, Descriptor, IndexManifest, Manife
 use crate::options::{Format, Options};
 use crate::source::{Home, Memory, Place, Source};
 use crate::stream::{Chunks, Compression, sniff, verified};
+use crate::transfer::{DEPTH, NODES};
 use crate::writer::{HostStream, pump};
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -20,7 +21,7 @@ use futures_util::future::BoxFuture;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use tokio::sync::oneshot;
+use tokio::sync::{OnceCell, oneshot};
 
 /// Opens blobs of the host. Its methods run on threads of their own and may wait.
 pub trait BlobProvider: Send + Sync {
@@ -73,7 +74,8 @@ impl Blobs {
         self.images.insert(image.digest().clone(), image.clone());
         self
     }
-    /// An index, with all that is below it.
+    /// An index, with all that is below it, for the indexes that are made of these parts. Indexes that are nested in
+    /// it are read where one of those names what may be in them.
     pub fn add_index(&mut self, index: &Index) -> &mut Self {
         self.add_bytes(index.manifest().raw().clone());
         self.indexes.insert(index.digest().clone(), index.clone());
@@ -158,7 +160,12 @@ impl Index {
     pub fn from_parts(index: Bytes, blobs: &Blobs) -> Result<Index> {
         let manifest = IndexManifest::from_bytes(index, None)?;
         let place = Place::here()?;
-        let children = Parts { source: blobs.source(&place), blobs: blobs.clone(), home: Home::Local(place.clone()) };
+        let children = Parts {
+            source: blobs.source(&place),
+            blobs: blobs.clone(),
+            home: Home::Local(place.clone()),
+            deep: OnceCell::new(),
+        };
         Ok(Index::new(manifest.descriptor(), manifest, Arc::new(children), Home::Local(place)))
     }
 
@@ -312,13 +319,60 @@ struct Parts {
     blobs: Blobs,
     source: Arc<dyn Source>,
     home: Home,
+    /// Who gives what is below the indexes, nested ones too, once that was looked through.
+    deep: OnceCell<HashMap<Digest, Arc<dyn Children>>>,
 }
 
 impl Parts {
-    /// The index among the parts that has this child somewhere below itself, as far as its documents are here.
-    fn holder(&self, child: &Descriptor) -> Option<&Index> {
-        self.blobs.indexes.values().find(|i| i.manifest().manifests().iter().any(|d| d.digest == child.digest))
+    /// Who has this child below one of the indexes among the parts, as far as they were read.
+    fn holder(&self, child: &Descriptor) -> Option<Arc<dyn Children>> {
+        let names = |index: &&Index| index.manifest().manifests().iter().any(|d| d.digest == child.digest);
+        let direct = self.blobs.indexes.values().find(names).map(|index| index.children().clone());
+        direct.or_else(|| self.deep.get()?.get(&child.digest).cloned())
     }
+
+    /// The same, for which the indexes are read now.
+    async fn find_holder(&self, ctx: &Context, child: &Descriptor) -> Result<Option<Arc<dyn Children>>> {
+        let Blobs { images, indexes, .. } = &self.blobs;
+        let itself = images.contains_key(&child.digest) || indexes.contains_key(&child.digest);
+        if !itself && self.holder(child).is_none() && !indexes.is_empty() {
+            self.deep.get_or_try_init(|| below(indexes.values(), ctx)).await?;
+        }
+        Ok(self.holder(child))
+    }
+}
+
+/// Everything below these indexes, with who gives it. A nested one that is missing has nothing.
+async fn below<'a>(
+    indexes: impl Iterator<Item = &'a Index>,
+    ctx: &Context,
+) -> Result<HashMap<Digest, Arc<dyn Children>>> {
+    let mut holders: HashMap<Digest, Arc<dyn Children>> = HashMap::new();
+    let mut next: Vec<(Index, usize)> = indexes.map(|index| (index.clone(), 1)).collect();
+    while let Some((index, depth)) = next.pop() {
+        if depth > DEPTH {
+            return Err(Error::new(Code::LimitExceeded, format!("indexes nested deeper than {DEPTH}")));
+        }
+        for entry in index.manifest().manifests() {
+            if holders.contains_key(&entry.digest) {
+                continue;
+            }
+            if holders.len() >= NODES {
+                return Err(Error::new(Code::LimitExceeded, format!("more than {NODES} manifests below the indexes")));
+            }
+            holders.insert(entry.digest.clone(), index.children().clone());
+            if !entry.media_type.is_index() {
+                continue;
+            }
+            match index.read(ctx, entry).await {
+                Ok(Child::Index(nested)) => next.push((nested, depth + 1)),
+                Ok(Child::Image(_)) => {}
+                Err(e) if e.code() == Code::NotFound => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    Ok(holders)
 }
 
 impl Children for Parts {
@@ -329,9 +383,9 @@ impl Children for Parts {
                 return Err(Error::new(Code::LimitExceeded, why).subject(&child.digest));
             }
             if !self.blobs.known.contains_key(&child.digest)
-                && let Some(index) = self.holder(child)
+                && let Some(holder) = self.find_holder(ctx, child).await?
             {
-                return index.children().manifest(ctx, child).await;
+                return holder.manifest(ctx, child).await;
             }
             let raw = self.source.open(ctx, child, 0).await?;
             let place = self.home.place();
@@ -345,22 +399,23 @@ impl Children for Parts {
             return image.renamed(descriptor, manifest, image.layers());
         }
         match self.holder(&descriptor) {
-            Some(index) => index.children().image(descriptor, manifest),
+            Some(holder) => holder.image(descriptor, manifest),
             None => image_of(&self.blobs, descriptor, manifest, &self.source, self.home.clone()),
         }
     }
     fn ready<'a>(&'a self, ctx: &'a Context, child: &'a Descriptor) -> BoxFuture<'a, Result<Option<Child>>> {
         async move {
-            match self.holder(child) {
-                Some(index) if !self.blobs.known.contains_key(&child.digest) => {
-                    index.children().ready(ctx, child).await
-                }
+            match self.find_holder(ctx, child).await? {
+                Some(holder) if !self.blobs.known.contains_key(&child.digest) => holder.ready(ctx, child).await,
                 _ => Ok(None),
             }
         }
         .boxed()
     }
     fn nested(&self, child: &Descriptor) -> Option<Arc<dyn Children>> {
-        self.blobs.indexes.get(&child.digest).map(|index| index.children().clone())
+        match self.blobs.indexes.get(&child.digest) {
+            Some(index) => Some(index.children().clone()),
+            None => self.holder(child).map(|holder| holder.nested(child).unwrap_or(holder)),
+        }
     }
 }

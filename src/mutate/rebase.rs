@@ -21,6 +21,8 @@ pub const BASE_NAME: &str = "org.opencontainers.image.base.name";
 pub const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// By this annotation of its entry, BuildKit's attestation names the image that it is about.
 pub(super) const REFERENCE: &str = "vnd.docker.reference.digest";
+/// And by this one, what it is to that.
+const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
 /// What an image says of its base.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -152,8 +154,9 @@ impl Bases {
     }
 }
 
-fn is_attestation(entry: &Descriptor) -> bool {
-    entry.annotations.contains_key(REFERENCE)
+/// As BuildKit marks them in the index; an image may well be for an unknown platform.
+pub(super) fn is_attestation(entry: &Descriptor) -> bool {
+    [REFERENCE, REFERENCE_TYPE].iter().any(|key| entry.annotations.contains_key(*key))
 }
 
 async fn pick(base: &Index, platform: &Platform, ctx: &Context) -> Result<Image> {

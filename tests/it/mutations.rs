@@ -547,10 +547,12 @@ fn one_file() {
     let made = edit("/d/attributes", Some(b"new")).unwrap();
     assert_eq!(made.layers().len(), 3);
     let xattr = r#"["SCHILY.xattr.user.x=[0, 255, 32, 98, 121, 116, 101, 115]"]"#;
-    assert_eq!(top(&made), [format!("d/attributes Regular None (416, 7, 0) (0, 0) {xattr} {digest}")]);
+    let (above, last) = (&top(&made)[..1], &top(&made)[1..]);
+    assert!(above[0].starts_with("d/ Directory "), "{above:?}");
+    assert_eq!(last, [format!("d/attributes Regular None (416, 7, 0) (0, 0) {xattr} {digest}")]);
     let made = edit("new/file", Some(b"new")).unwrap();
     assert_eq!(top(&made), [format!("new/file Regular None (420, 0, 0) (0, 0) [] {digest}")]);
-    assert!(top(&edit("d/timed", None).unwrap())[0].starts_with("d/.wh.timed "));
+    assert!(top(&edit("d/timed", None).unwrap())[1].starts_with("d/.wh.timed "));
     assert!(top(&edit("file1", None).unwrap())[0].starts_with(".wh.file1 "));
     assert_eq!(edit("d", Some(b"x")).unwrap_err().code(), Code::InvalidArgument);
     assert_eq!(edit("d/soft", Some(b"x")).unwrap_err().code(), Code::InvalidArgument);
@@ -559,11 +561,81 @@ fn one_file() {
     let again = gone.edit_file("d/timed", None, &Options::new(), &world.ctx).wait();
     assert_eq!(again.unwrap_err().code(), Code::NotFound, "a whiteout hides it");
     let anew = gone.edit_file("d/timed", Some(Bytes::from_static(b"new")), &Options::new(), &world.ctx).wait().unwrap();
-    assert!(top(&anew)[0].contains("(420, 0, 0)"), "what was hidden is no model");
+    assert!(top(&anew)[1].contains("(420, 0, 0)"), "what was hidden is no model");
 
     let windows = world.put("windows", makes().into_iter().find(|(m, _)| *m == "windows").unwrap().1);
     let made = windows.edit_file("a/b", Some(Bytes::from_static(b"new")), &Options::new(), &world.ctx).wait().unwrap();
     assert!(top(&made)[2].starts_with("Files/a/b Regular"));
+}
+
+#[test]
+fn one_file_behind_links() {
+    let world = World::new();
+    let layer = |entries: &[(tar::EntryType, &str, &str, u32, u64)]| {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (kind, name, link, mode, uid) in entries {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(*kind);
+            header.set_mode(*mode);
+            header.set_uid(*uid);
+            header.set_gid(*uid);
+            header.set_size(0);
+            if !link.is_empty() {
+                header.set_link_name(link).unwrap();
+            }
+            tar.append_data(&mut header, name, &b""[..]).unwrap();
+        }
+        Layer::from_bytes(tar.into_inner().unwrap().into(), &Options::new(), &world.ctx).wait().unwrap()
+    };
+    use tar::EntryType::{Directory, Link, Regular, Symlink};
+    let base = layer(&[
+        (Directory, "usr/", "", 0o750, 3),
+        (Directory, "usr/bin/", "", 0o711, 4),
+        (Regular, "usr/bin/sh", "", 0o4755, 5),
+        (Symlink, "bin", "usr/bin", 0o777, 0),
+        (Symlink, "up", "/usr/../bin/", 0o777, 0),
+        (Symlink, "round", "round", 0o777, 0),
+    ]);
+    let over = layer(&[(Link, "usr/bin/ash", "bin/sh", 0o644, 0), (Regular, "file", "", 0o644, 0)]);
+    let image = world.build(ImageBuilder::from_scratch().add_layer(&base).add_layer(&over)).unwrap();
+    let edit = |path: &str, data: Option<&'static [u8]>| {
+        image.edit_file(path, data.map(Bytes::from_static), &Options::new(), &world.ctx).wait()
+    };
+    let listed = |image: &Image| {
+        let files = image.files(&Options::new(), &world.ctx).wait().unwrap();
+        let told = |f: &parbuckle::File| {
+            format!("{} {} {:o} {} {}", String::from_utf8_lossy(&f.path), f.kind.letter(), f.mode, f.uid, f.size)
+        };
+        files.iter().map(told).collect::<Vec<_>>()
+    };
+    let before = listed(&image);
+    let size_of = |made: &Image, name: &str, size: u64| {
+        let (now, old) = (listed(made), before.iter().find(|l| l.starts_with(&format!("{name} "))).unwrap());
+        let mode = old.split(' ').skip(2).take(2).collect::<Vec<_>>().join(" ");
+        let expected = format!("{name} f {mode} {size}");
+        assert!(now.contains(&expected), "{expected} in {now:?}");
+        for same in before.iter().filter(|l| l.contains(" d ") || l.contains(" l ")) {
+            assert!(now.contains(same), "{same} in {now:?}");
+        }
+        assert_eq!(now.len(), before.len(), "{now:?}");
+    };
+    for path in ["/bin/sh", "up/sh", "usr/bin/sh", "bin/ash"] {
+        let made = edit(path, Some(b"new")).unwrap();
+        size_of(&made, if path.ends_with("ash") { "usr/bin/ash" } else { "usr/bin/sh" }, 3);
+        let top = told(&world.tar(made.layers().last().unwrap()));
+        assert!(top[0].starts_with("usr/ Directory None (488, 3, 3)"), "{top:?}");
+        assert!(top[1].starts_with("usr/bin/ Directory None (457, 4, 4)"), "{top:?}");
+        assert!(top[2].contains(" Regular None (2541, 5, 5)"), "the mode of the content: {top:?}");
+        let gone = edit(path, None).unwrap();
+        assert_eq!(listed(&gone).len(), before.len() - 1, "{path}");
+        let again = gone.edit_file(path, None, &Options::new(), &world.ctx).wait();
+        assert_eq!(again.unwrap_err().code(), Code::NotFound);
+    }
+    // A link itself is removed as such; nothing lies below a file, or at the end of a circle.
+    assert!(!listed(&edit("bin", None).unwrap()).iter().any(|l| l.starts_with("bin ")));
+    assert_eq!(edit("file/x", None).unwrap_err().code(), Code::NotFound);
+    assert_eq!(edit("file/x", Some(b"x")).unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(edit("round/x", Some(b"x")).unwrap_err().code(), Code::Malformed);
 }
 
 #[test]

@@ -324,6 +324,95 @@ fn memory_keeps_what_is_put_in_and_its_bound() {
     assert_eq!(store.remove("one").unwrap_err().code(), Code::NotFound);
 }
 
+/// Opens one blob only when it is let.
+struct Held {
+    host: Arc<Host>,
+    held: Digest,
+    asked: Mutex<std::sync::mpsc::Sender<()>>,
+    let_go: Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl BlobProvider for Held {
+    fn open(&self, blob: &Descriptor, offset: u64) -> Result<Box<dyn HostStream>> {
+        if blob.digest == self.held {
+            self.asked.lock().unwrap().send(()).unwrap();
+            let _ = self.let_go.lock().unwrap().recv();
+        }
+        self.host.open(blob, offset)
+    }
+}
+
+#[test]
+fn memory_keeps_what_is_on_its_way_in() {
+    let store = MemoryStore::new(1 << 20).unwrap();
+    let (other, origin) = (image(1, 1), image(2, 2));
+    for cancelled in [false, true] {
+        store.add_image(Some("other"), &other, &none(), &ctx()).wait().unwrap();
+        let ((asked, was_asked), (go, let_go)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+        let held = origin.layers()[1].descriptor().digest.clone();
+        let (asked, let_go) = (Mutex::new(asked), Mutex::new(let_go));
+        let mut blobs = Blobs::new();
+        blobs.provider(Arc::new(Held { host: Host::with(&origin), held, asked, let_go }));
+        let slow = Image::from_parts(origin.manifest().raw().clone(), &blobs).unwrap();
+        let options = none().jobs(1);
+        let ctx = ctx();
+        let adding = store.add_image(Some("slow"), &slow, &options, &ctx);
+        was_asked.recv_timeout(Duration::from_secs(30)).unwrap();
+        store.remove("other").unwrap(); // the first layer is in
+        if cancelled {
+            ctx.cancel();
+        }
+        go.send(()).unwrap();
+        match adding.wait() {
+            Ok(()) => assert!(!cancelled),
+            Err(e) => assert!(cancelled, "{e}"),
+        }
+        if !cancelled {
+            let had = store.image("slow", &none(), &self::ctx()).wait().unwrap();
+            had.validate(&none(), &self::ctx()).wait().unwrap();
+            store.remove("slow").unwrap();
+            assert_eq!(store.size(), 0);
+        }
+    }
+    // What was cancelled keeps nothing.
+    let start = std::time::Instant::now();
+    loop {
+        store.add_image(Some("other"), &other, &none(), &ctx()).wait().unwrap();
+        store.remove("other").unwrap();
+        if store.size() == 0 {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "{} bytes stay", store.size());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn parts_of_indexes_that_are_nested_deeper() {
+    let (deep, near) = (image(1, 1), image(1, 2));
+    let over = |named: &[Descriptor], blobs: &Blobs| {
+        let mut edit = IndexManifest::empty(true).edit();
+        named.iter().for_each(|d| edit.append(d.clone()));
+        Index::from_parts(edit.finish().unwrap().raw().clone(), blobs).unwrap()
+    };
+    let mut blobs = Blobs::new();
+    let lowest = over(&[deep.descriptor().clone()], blobs.add_image(&deep));
+    let mut blobs = Blobs::new();
+    let middle = over(&[lowest.descriptor().clone()], blobs.add_index(&lowest));
+    let mut blobs = Blobs::new();
+    blobs.add_image(&near).add_index(&middle);
+    let top = over(&[middle.descriptor().clone(), near.descriptor().clone()], &blobs);
+    // All that is known is the outermost one; each of what is below it is named by itself.
+    let mut blobs = Blobs::new();
+    blobs.add_index(&top);
+    for named in [middle.descriptor(), lowest.descriptor(), deep.descriptor(), near.descriptor()] {
+        let made = over(std::slice::from_ref(named), &blobs);
+        made.validate(&none(), &ctx()).wait().unwrap_or_else(|e| panic!("{named:?}: {e}"));
+    }
+    let made = over(&[image(1, 3).descriptor().clone()], &blobs);
+    assert_eq!(made.validate(&none(), &ctx()).wait().unwrap_err().code(), Code::NotFound);
+}
+
 #[test]
 fn examination_is_clean_for_all_kinds_of_compression() {
     for kind in ["gzip", "zstd", "none"] {

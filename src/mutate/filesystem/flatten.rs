@@ -8,6 +8,7 @@ use crate::engine::Task;
 use crate::error::{Code, Error, Result};
 use crate::image::Image;
 use crate::index::{Child, Children, Index};
+use crate::mutate::rebase::is_attestation;
 use crate::oci::{Descriptor, History, Manifest};
 use crate::options::Options;
 use crate::source::{Home, Memory, Source};
@@ -132,11 +133,6 @@ fn children<'a>(
         edit.finish()
     }
     .boxed()
-}
-
-/// As BuildKit writes them: for no platform there is.
-fn is_attestation(entry: &Descriptor) -> bool {
-    entry.platform.as_ref().is_some_and(|p| p.os == "unknown" && p.architecture == "unknown")
 }
 
 /// Children that were made here.

@@ -6,6 +6,7 @@
 //! * `tree`: the exact tree of names, for what needs it;
 //! * `flatten`: images of one layer made so;
 //! * `files`, `read`: what files there are, and the content of one; `by_toc`: that without reading layers;
+//! * `place`: where one path lies, and what is above it;
 //! * `keep`: bytes that are kept for later;
 //! * `ahead`: a layer is decompressed while the one above it is merged.
 
@@ -18,6 +19,7 @@ mod keep;
 mod merge;
 
 mod path;
+mod place;
 mod read;
 mod seen;
 #[cfg(test)]
@@ -25,6 +27,7 @@ mod tests;
 mod tree;
 
 pub use files::{File, FileKind, Files};
+pub(crate) use place::{Placed, place};
 
 use crate::context::Context;
 use crate::engine::Task;

@@ -59,6 +59,21 @@ pub(crate) struct Found<'a> {
     pub layer: u32,
 }
 
+/// Where in the tree a path lies, links on the way followed; it itself may be a link, or not be there.
+pub(crate) struct Located {
+    /// Without any link on the way.
+    pub path: Vec<u8>,
+    /// The directories above it that have an entry, the outermost first.
+    pub parents: Vec<(Vec<u8>, Id)>,
+    pub there: Option<There>,
+}
+
+pub(crate) enum There {
+    Directory,
+    /// The entry with the content: of a hard link, that of the file.
+    Entry(Id),
+}
+
 impl Tree {
     pub(crate) fn new(windows: bool) -> Tree {
         let root = Node { by: None, layer: 0, what: What::Directory(BTreeMap::new()) };
@@ -271,6 +286,56 @@ impl Tree {
             };
             each(Found { path: &path, by: *by, content, directory, layer: *layer });
         }
+    }
+
+    /// Where this clean path lies; `None` where something above it is no directory.
+    ///
+    /// Errors: `Malformed` for links that lead in circles.
+    pub(crate) fn locate(&self, path: &[u8]) -> Result<Option<Located>> {
+        let (parent, base) = parent_of(path);
+        let mut at: Vec<(Vec<u8>, Option<usize>)> = vec![(Vec::new(), Some(0))];
+        let mut parts: VecDeque<Box<[u8]>> = split(parent).map(Into::into).collect();
+        let mut links = 0;
+        while let Some(part) = parts.pop_front() {
+            match &*part {
+                b"." => continue,
+                b".." => {
+                    at.truncate((at.len() - 1).max(1)); // above the root is the root
+                    continue;
+                }
+                _ => {}
+            }
+            let (above, here) = &at[at.len() - 1];
+            let name = join(above, &part);
+            let Some(next) = here.and_then(|here| self.children(here).get(&part).copied()) else {
+                at.push((name, None)); // as if it were made there
+                continue;
+            };
+            match &self.nodes[next].what {
+                What::Directory(_) => at.push((name, Some(next))),
+                What::Other(_) => return Ok(None),
+                What::Symlink(_, target) => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(malformed("too many symbolic links on the way").subject(text(path)));
+                    }
+                    if target.starts_with(b"/") {
+                        at.truncate(1);
+                    }
+                    split(target).rev().for_each(|part| parts.push_front(part.into()));
+                }
+            }
+        }
+        let (above, here) = &at[at.len() - 1];
+        let node = here.and_then(|here| self.children(here).get(base));
+        let there = node.map(|node| match &self.nodes[*node].what {
+            What::Directory(_) => There::Directory,
+            What::Symlink(id, _) | What::Other(id) => There::Entry(*id),
+        });
+        let path = join(above, base);
+        let entry = |(name, node): (Vec<u8>, Option<usize>)| Some((name, self.nodes[node?].by?));
+        let parents = at.into_iter().skip(1).filter_map(entry).collect();
+        Ok(Some(Located { path, parents, there }))
     }
 
     /// The entry with the content of this file, all links followed.
