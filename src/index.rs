@@ -14,6 +14,15 @@ use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
+/// An index that nests deeper is a trap, not an index.
+pub(crate) const DEPTH: usize = 8;
+/// Manifests below one index, at most.
+pub(crate) const NODES: usize = 10_000;
+
+pub(crate) fn too_deep() -> Error {
+    Error::new(Code::LimitExceeded, format!("indexes nested deeper than {DEPTH}"))
+}
+
 /// Gives the manifests that an index names.
 pub(crate) trait Children: Send + Sync {
     fn manifest<'a>(&'a self, ctx: &'a Context, child: &'a Descriptor) -> BoxFuture<'a, Result<Bytes>>;
@@ -52,6 +61,20 @@ impl Child {
             Child::Image(i) => i.manifest().raw(),
             Child::Index(i) => i.manifest().raw(),
         }
+    }
+    /// The image itself, or the index's image for the platform.
+    pub(crate) async fn image_for(self, ctx: &Context, platform: &Platform) -> Result<Image> {
+        let mut found = self;
+        for _ in 0..DEPTH {
+            match found {
+                Child::Image(image) => return Ok(image),
+                Child::Index(index) => {
+                    let child = index.manifest().pick(platform)?.clone();
+                    found = index.read(ctx, &child).await?;
+                }
+            }
+        }
+        Err(too_deep())
     }
     pub(crate) fn home(&self) -> &Home {
         match self {

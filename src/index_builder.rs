@@ -8,13 +8,12 @@ use crate::digest::Digest;
 use crate::engine::Task;
 use crate::error::{Code, Error, Result, invalid};
 use crate::image::Image;
-use crate::index::{Child, Children, Index};
+use crate::index::{Child, Children, DEPTH, Index, NODES, too_deep};
 use crate::matcher::Matcher;
 use crate::oci::{Descriptor, IndexManifest, Manifest, MediaType, Platform};
 use crate::options::{Format, Options};
 use crate::source::{Home, Place, Source};
 use crate::stream::Chunks;
-use crate::transfer::{DEPTH, NODES};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -322,7 +321,7 @@ impl List {
 fn all_below<'a>(index: &'a Index, ctx: &'a Context, depth: usize) -> BoxFuture<'a, Result<Vec<(Descriptor, Index)>>> {
     async move {
         if depth > DEPTH {
-            return Err(Error::new(Code::LimitExceeded, format!("indexes nested deeper than {DEPTH}")));
+            return Err(too_deep());
         }
         let mut all = Vec::new();
         for entry in index.manifest().manifests() {

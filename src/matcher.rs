@@ -6,6 +6,22 @@ use crate::oci::{Descriptor, MediaType, Platform};
 /// The annotation by which a layout names an entry (image layout spec, "index.json").
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
+/// The annotation by which containerd names an entry in full; its [`REF_NAME`] is the tag alone.
+const CONTAINERD_NAME: &str = "io.containerd.image.name";
+
+/// What a layout calls an entry, the full name first.
+pub(crate) fn names_of(entry: &Descriptor) -> impl Iterator<Item = &str> {
+    [CONTAINERD_NAME, REF_NAME].into_iter().filter_map(|key| entry.annotations.get(key)).map(String::as_str)
+}
+
+/// The same under another name, or none: names are those of the place that it comes from.
+pub(crate) fn renamed(mut entry: Descriptor, name: Option<String>) -> Descriptor {
+    entry.annotations.remove(REF_NAME);
+    entry.annotations.remove(CONTAINERD_NAME);
+    entry.annotations.extend(name.map(|name| (REF_NAME.to_owned(), name)));
+    entry
+}
+
 /// Chooses descriptors. Of each kind of condition one must hold, of several kinds all; without any, everything is
 /// chosen.
 #[derive(Clone, Debug, Default)]

@@ -7,13 +7,12 @@ use crate::digest::{Algorithm, Digest};
 use crate::engine::Task;
 use crate::error::{Code, Error, Result, malformed};
 use crate::image::Image;
-use crate::index::{Child, Children, Index};
+use crate::index::{Child, Children, DEPTH, Index, NODES, too_deep};
 use crate::layer::Layer;
 use crate::oci::{Config, DEFAULT_MAX_MANIFEST, Descriptor, IndexManifest, Manifest, MediaType};
 use crate::options::{Format, Options};
 use crate::source::{Home, Memory, Place, Source};
 use crate::stream::{Chunks, Compression, sniff, verified};
-use crate::transfer::{DEPTH, NODES};
 use crate::writer::{HostStream, pump};
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -351,7 +350,7 @@ async fn below<'a>(
     let mut next: Vec<(Index, usize)> = indexes.map(|index| (index.clone(), 1)).collect();
     while let Some((index, depth)) = next.pop() {
         if depth > DEPTH {
-            return Err(Error::new(Code::LimitExceeded, format!("indexes nested deeper than {DEPTH}")));
+            return Err(too_deep());
         }
         for entry in index.manifest().manifests() {
             if holders.contains_key(&entry.digest) {

@@ -6,18 +6,13 @@ use crate::context::Context;
 use crate::digest::Digest;
 use crate::error::{Code, Error, Result};
 use crate::image::Image;
-use crate::index::{Child, Index};
+use crate::index::{Child, DEPTH, Index, NODES, too_deep};
 use crate::oci::Descriptor;
 use crate::source::Source;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use std::collections::HashSet;
 use std::sync::Arc;
-
-/// An index that nests deeper is a trap, not an index.
-pub(crate) const DEPTH: usize = 8;
-/// Manifests below one index, at most.
-pub(crate) const NODES: usize = 10_000;
 
 /// What takes whole images: a repository, a layout, an archive. What it has already, it does not ask for.
 pub(crate) trait Target: Sync {
@@ -68,7 +63,7 @@ fn children<'a>(
 ) -> BoxFuture<'a, Result<()>> {
     async move {
         if depth >= DEPTH {
-            return Err(Error::new(Code::LimitExceeded, format!("indexes nested deeper than {DEPTH}")));
+            return Err(too_deep());
         }
         for child in index.manifest().manifests() {
             if !seen.insert(child.digest.clone()) {

@@ -6,14 +6,13 @@ use crate::digest::{Algorithm, Digest};
 use crate::engine::Task;
 use crate::error::{Code, Error, Result, malformed};
 use crate::image::Image;
-use crate::index::{Child, Index};
+use crate::index::{Child, DEPTH, Index, NODES, too_deep};
 use crate::layer::Layer;
 use crate::oci::{Config, Descriptor, LayerCompression, Platform};
 use crate::options::Options;
 use crate::report::Report;
 use crate::source::Source;
 use crate::stream::{Blocks, Chunks, Compression, Limits, TarStream, decompressed, sniff};
-use crate::transfer::{DEPTH, NODES};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use std::collections::HashSet;
@@ -386,7 +385,7 @@ fn below<'a>(
 ) -> BoxFuture<'a, ()> {
     async move {
         if depth >= DEPTH {
-            return found.push(too_deep(index.digest()));
+            return found.push(too_deep().subject(index.digest()));
         }
         for entry in index.manifest().manifests() {
             if how.is_enough(found) {
@@ -442,10 +441,6 @@ fn platform(said: &Platform, is: Option<&Platform>, subject: &Digest) -> Option<
     (!same).then(|| malformed(format!("the index says {said}, and the config says {is}")).subject(subject))
 }
 
-fn too_deep(subject: &Digest) -> Error {
-    Error::new(Code::LimitExceeded, format!("indexes nested deeper than {DEPTH}")).subject(subject)
-}
-
 fn too_many(subject: &Digest) -> Error {
     Error::new(Code::LimitExceeded, format!("more than {NODES} manifests and blobs below one index")).subject(subject)
 }
@@ -459,7 +454,7 @@ fn sizes<'a>(
 ) -> BoxFuture<'a, Result<u64>> {
     async move {
         if depth >= DEPTH {
-            return Err(too_deep(index.digest()));
+            return Err(too_deep().subject(index.digest()));
         }
         let mut total = 0u64;
         for entry in index.manifest().manifests() {

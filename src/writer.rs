@@ -247,11 +247,17 @@ pub(crate) fn make(open: Reopen, subject: Option<String>, options: &Options, ctx
 /// What a change to layers needs: who works, and the options for the new ones.
 pub(crate) fn begin_change(call: &str, options: &Options) -> Result<(Home, Options)> {
     options.only(call, &["sink", "compression", "jobs"])?;
-    let home = match options.sink.as_ref().and_then(|s| s.0.repository()) {
-        Some((client, _)) => Home::Client(client.clone()),
+    let home = match home_of_sink(options) {
+        Some(home) => home,
         None => Home::Local(Place::here()?),
     };
     Ok((home, options.clone()))
+}
+
+/// The client of the repository that new layers go into, where they do.
+pub(crate) fn home_of_sink(options: &Options) -> Option<Home> {
+    let (client, _) = options.sink.as_ref()?.0.repository()?;
+    Some(Home::Client(client.clone()))
 }
 
 /// Makes a layer of a stream that `open` gives as often as it takes, compressed as the options say.

@@ -1,12 +1,13 @@
 //! New OCI layouts in a tar: index.json in front, then manifests and blobs in the order in which they are named.
 
-use super::oci::{FULL_NAME, REF_NAME, blob_name};
+use super::oci::blob_name;
 use super::plan::Plan;
 use super::write::ArchiveItem;
 use crate::context::{Context, lock};
 use crate::digest::Digest;
 use crate::error::{Code, Error, Result};
 use crate::index::Child;
+use crate::matcher::renamed;
 use crate::oci::{Descriptor, IndexManifest};
 use crate::source::Source;
 use crate::transfer::{Target, below};
@@ -27,11 +28,7 @@ pub(super) async fn plan(items: &[ArchiveItem], foreign_layers: bool, ctx: &Cont
     let mut plan = Plan { counted: true, ..Plan::default() };
     let mut seen = HashSet::new();
     for item in items {
-        let mut entry = item.value.descriptor().clone();
-        // Names are those of the place that it comes from.
-        entry.annotations.remove(REF_NAME);
-        entry.annotations.remove(FULL_NAME);
-        entry.annotations.extend(item.name.iter().map(|name| (REF_NAME.to_owned(), name.clone())));
+        let entry = renamed(item.value.descriptor().clone(), item.name.clone());
         if seen.insert((entry.digest.clone(), item.name.clone())) {
             index.append(entry);
         }

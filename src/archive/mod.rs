@@ -21,7 +21,6 @@ mod tar;
 mod write;
 
 pub use write::ArchiveItem;
-#[allow(unused_imports, reason = "for other media")]
 pub(crate) use write::stream;
 
 use crate::context::Context;

@@ -6,7 +6,8 @@ use crate::context::Context;
 use crate::digest::Digest;
 use crate::error::{Code, Error, Result, invalid};
 use crate::image::Image;
-use crate::index::{Child, Index};
+use crate::index::{Child, DEPTH, Index, NODES};
+use crate::matcher::names_of;
 use crate::oci::{AnyManifest, DEFAULT_MAX_MANIFEST, Descriptor, IndexManifest, MediaType};
 use crate::options::{Format, Options};
 use crate::source::Source;
@@ -15,15 +16,6 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use std::collections::HashSet;
 use std::sync::Arc;
-
-/// What a layout calls an entry of its index.json.
-pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// The full name, as containerd writes it.
-pub(super) const FULL_NAME: &str = "io.containerd.image.name";
-/// An index that nests deeper is a trap.
-const DEPTH: usize = 8;
-/// Manifests that are looked at to find one.
-const NODES: usize = 10_000;
 
 /// index.json.
 pub(super) struct Layout {
@@ -53,18 +45,8 @@ impl Layout {
                 "an image of an OCI archive comes as it is, and is not compressed anew or converted by opening it";
             return Err(Error::new(Code::Unsupported, why));
         }
-        let content = content(archive);
-        let mut child = self.child(archive, wanted, ctx).await?;
-        for _ in 0..DEPTH {
-            match child {
-                Child::Image(image) => return Ok(image),
-                Child::Index(index) => {
-                    let platform = options.platform.clone().unwrap_or_default();
-                    child = content.open(ctx, index.manifest().pick(&platform)?).await?;
-                }
-            }
-        }
-        Err(Error::new(Code::LimitExceeded, format!("indexes nested deeper than {DEPTH}")))
+        let child = self.child(archive, wanted, ctx).await?;
+        child.image_for(ctx, &options.platform.clone().unwrap_or_default()).await
     }
 
     pub(super) async fn index(&self, archive: &Archive, wanted: Option<&Wanted>, ctx: &Context) -> Result<Index> {
@@ -154,10 +136,6 @@ impl Layout {
         }
         Ok(None)
     }
-}
-
-fn names_of(entry: &Descriptor) -> impl Iterator<Item = &str> {
-    [FULL_NAME, REF_NAME].into_iter().filter_map(|key| entry.annotations.get(key)).map(String::as_str)
 }
 
 /// Where a layout has this content.

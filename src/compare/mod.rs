@@ -10,12 +10,11 @@ use crate::digest::shown;
 use crate::engine::Task;
 use crate::error::{Code, Error, Result};
 use crate::image::Image;
-use crate::index::{Child, Index};
+use crate::index::{Child, DEPTH, Index, NODES, too_deep};
 use crate::layer::Layer;
 use crate::oci::Descriptor;
 use crate::options::Options;
 use crate::report::Report;
-use crate::transfer::{DEPTH, NODES};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -142,8 +141,7 @@ impl Differences {
                 return Ok(());
             }
             if depth >= DEPTH {
-                let why = format!("indexes nested deeper than {DEPTH}");
-                return Err(Error::new(Code::LimitExceeded, why).subject(a.digest()));
+                return Err(too_deep().subject(a.digest()));
             }
             self.documents(&format!("{at}index"), a.manifest().raw(), b.manifest().raw());
             for (i, one, other) in pairs(a.manifest().manifests(), b.manifest().manifests()) {

@@ -8,8 +8,8 @@ use crate::engine::Task;
 use crate::error::{Code, Error, Result, invalid};
 use crate::image::Image;
 use crate::index::{Child, Index};
-use crate::layout::find::{CONTAINERD_NAME, is_named};
-use crate::matcher::{Matcher, REF_NAME};
+use crate::layout::find::is_named;
+use crate::matcher::{Matcher, REF_NAME, renamed};
 use crate::oci::{AnyManifest, Descriptor, IndexEdit};
 use crate::options::Options;
 use crate::transfer::{self, Target};
@@ -165,11 +165,7 @@ impl Layout {
 
     /// How index.json is to name the value.
     async fn entry(&self, value: &Child, name: Option<String>, ctx: &Context) -> Result<Descriptor> {
-        let mut entry = value.descriptor().clone();
-        // Names are those of the place that it comes from.
-        entry.annotations.remove(REF_NAME);
-        entry.annotations.remove(CONTAINERD_NAME);
-        entry.annotations.extend(name.map(|name| (REF_NAME.to_owned(), name)));
+        let mut entry = renamed(value.descriptor().clone(), name);
         let content = self.content();
         let (artifact_type, platform) =
             match AnyManifest::from_bytes(value.raw().clone(), Some(entry.media_type.as_str()))? {

@@ -5,17 +5,11 @@ use crate::context::Context;
 use crate::digest::{Digest, shown};
 use crate::error::{Code, Error, Result, invalid};
 use crate::image::Image;
-use crate::index::{Child, Index};
-use crate::matcher::REF_NAME;
+use crate::index::{Child, DEPTH, Index, NODES, too_deep};
+use crate::matcher::names_of;
 use crate::oci::{Descriptor, IndexManifest, Platform};
 use std::collections::HashSet;
 
-/// The annotation by which containerd names an image in full; its [`REF_NAME`] is the tag alone.
-pub(super) const CONTAINERD_NAME: &str = "io.containerd.image.name";
-/// An index that nests deeper is a trap, not an index.
-const DEPTH: usize = 8;
-/// Nested indexes that are looked through for a digest, at most.
-const NODES: usize = 10_000;
 /// How many entries a message lists.
 const MAX_LISTED: usize = 10;
 
@@ -27,7 +21,7 @@ fn is_platform(text: &str) -> bool {
 
 /// Whether an entry has this name.
 pub(super) fn is_named(entry: &Descriptor, name: &str) -> bool {
-    [REF_NAME, CONTAINERD_NAME].iter().any(|key| entry.annotations.get(*key).is_some_and(|n| n == name))
+    names_of(entry).any(|n| n == name)
 }
 
 impl Layout {
@@ -38,7 +32,7 @@ impl Layout {
         platform: Option<&Platform>,
     ) -> Result<Image> {
         let found = self.find(ctx, which, platform).await?;
-        self.image_in(ctx, found, &platform.cloned().unwrap_or_default()).await
+        found.image_for(ctx, &platform.cloned().unwrap_or_default()).await
     }
 
     /// What is meant, image or index; of several entries the one for the platform.
@@ -115,21 +109,7 @@ impl Layout {
 
     async fn descend(&self, ctx: &Context, entry: &Descriptor, platform: &Platform) -> Result<Image> {
         let found = self.content().open(ctx, entry).await?;
-        self.image_in(ctx, found, platform).await
-    }
-
-    /// The image itself, or the index's image for the platform.
-    async fn image_in(&self, ctx: &Context, mut found: Child, platform: &Platform) -> Result<Image> {
-        for _ in 0..DEPTH {
-            match found {
-                Child::Image(image) => return Ok(image),
-                Child::Index(index) => {
-                    let child = index.manifest().pick(platform)?.clone();
-                    found = index.read(ctx, &child).await?;
-                }
-            }
-        }
-        Err(too_deep())
+        found.image_for(ctx, platform).await
     }
 
     /// The manifest with this digest, wherever it stands.
@@ -199,14 +179,10 @@ fn not_named(entries: &IndexManifest, name: &str) -> Error {
 fn listed(entries: &IndexManifest) -> String {
     let all = entries.manifests();
     let shown = all.iter().take(MAX_LISTED).map(|d| {
-        let name = [CONTAINERD_NAME, REF_NAME].iter().find_map(|key| d.annotations.get(*key));
+        let name = names_of(d).next();
         let platform = d.platform.as_ref().map(|p| format!(" ({p})")).unwrap_or_default();
-        shown(&format!("{}{platform}", name.map_or(d.digest.as_str(), String::as_str)))
+        shown(&format!("{}{platform}", name.unwrap_or(d.digest.as_str())))
     });
     let more = if all.len() > MAX_LISTED { ", …" } else { "" };
     shown.collect::<Vec<_>>().join(", ") + more
-}
-
-fn too_deep() -> Error {
-    Error::new(Code::LimitExceeded, format!("indexes nested deeper than {DEPTH}"))
 }

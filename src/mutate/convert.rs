@@ -4,13 +4,12 @@ use super::rebase::REFERENCE;
 use crate::builder::ImageBuilder;
 use crate::context::Context;
 use crate::engine::Task;
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::image::Image;
-use crate::index::{Child, Index};
+use crate::index::{Child, DEPTH, Index, too_deep};
 use crate::index_builder::IndexBuilder;
 use crate::matcher::Matcher;
 use crate::options::{Format, Options};
-use crate::transfer::DEPTH;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -42,7 +41,7 @@ impl Index {
 fn convert<'a>(index: &'a Index, format: Format, ctx: &'a Context, depth: usize) -> BoxFuture<'a, Result<Index>> {
     async move {
         if depth >= DEPTH {
-            return Err(Error::new(Code::LimitExceeded, format!("indexes nested deeper than {DEPTH}")));
+            return Err(too_deep());
         }
         let mut builder = IndexBuilder::new(index);
         for entry in index.manifest().manifests() {

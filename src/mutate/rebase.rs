@@ -6,12 +6,11 @@ use crate::digest::Digest;
 use crate::engine::Task;
 use crate::error::{Code, Error, Result, invalid};
 use crate::image::Image;
-use crate::index::{Child, Index};
+use crate::index::{Child, DEPTH, Index, too_deep};
 use crate::index_builder::IndexBuilder;
 use crate::matcher::Matcher;
 use crate::oci::{Config, Descriptor, History, Platform};
 use crate::options::Options;
-use crate::transfer::DEPTH;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -108,7 +107,7 @@ impl Bases {
     fn below<'a>(&'a self, index: &'a Index, ctx: &'a Context, depth: usize) -> BoxFuture<'a, Result<Index>> {
         async move {
             if depth >= DEPTH {
-                return Err(Error::new(Code::LimitExceeded, format!("indexes nested deeper than {DEPTH}")));
+                return Err(too_deep());
             }
             let mut builder = IndexBuilder::new(index);
             for entry in index.manifest().manifests() {

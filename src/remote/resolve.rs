@@ -98,19 +98,7 @@ impl Client {
     }
 
     async fn find_image(&self, ctx: &Context, reference: &Reference, platform: &Platform) -> Result<Image> {
-        /// Indexes may nest; deeper than this they are a trap.
-        const DEPTH: usize = 8;
-        let mut found = self.get(ctx, reference).await?.1;
-        for _ in 0..DEPTH {
-            match found {
-                Child::Image(image) => return Ok(image),
-                Child::Index(index) => {
-                    let child = index.manifest().pick(platform)?.clone();
-                    found = index.read(ctx, &child).await?;
-                }
-            }
-        }
-        Err(Error::new(Code::LimitExceeded, format!("indexes nested deeper than {DEPTH}")))
+        self.get(ctx, reference).await?.1.image_for(ctx, platform).await
     }
 
     /// `HEAD`, or `GET` where a registry does not answer that in full.

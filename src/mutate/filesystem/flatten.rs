@@ -7,20 +7,17 @@ use crate::digest::Digest;
 use crate::engine::Task;
 use crate::error::{Code, Error, Result};
 use crate::image::Image;
-use crate::index::{Child, Children, Index};
+use crate::index::{Child, Children, DEPTH, Index, too_deep};
 use crate::mutate::rebase::is_attestation;
 use crate::oci::{Descriptor, History, Manifest};
 use crate::options::Options;
 use crate::source::{Home, Memory, Source};
-use crate::writer::layer_of;
+use crate::writer::{home_of_sink, layer_of};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// An index that nests deeper is a trap, not an index.
-const DEPTH: usize = 8;
 
 impl Image {
     /// The image with one layer in place of all: the tar of [`Image::filesystem`], compressed straight into the sink.
@@ -65,10 +62,7 @@ async fn flat(image: &Image, options: &Options, ctx: &Context) -> Result<Image> 
         return Err(Error::new(Code::Unsupported, why).subject(image.digest()));
     }
     layers_of(image, ctx).await?;
-    let home = match options.sink.as_ref().and_then(|s| s.0.repository()) {
-        Some((client, _)) => Home::Client(client.clone()),
-        None => image.home().clone(),
-    };
+    let home = home_of_sink(options).unwrap_or_else(|| image.home().clone());
     let layer = layer_of(&home, options, ctx, || merged(image, None, ctx).boxed()).await?;
     let config = image.config_holder().get(ctx).await?;
     let mut edit = config.edit();
@@ -96,7 +90,7 @@ fn children<'a>(
 ) -> BoxFuture<'a, Result<crate::oci::IndexManifest>> {
     async move {
         if depth >= DEPTH {
-            return Err(Error::new(Code::LimitExceeded, format!("indexes nested deeper than {DEPTH}")));
+            return Err(too_deep());
         }
         let mut entries = Vec::new();
         let mut done: HashMap<&Digest, Descriptor> = HashMap::new();
