@@ -492,7 +492,7 @@ PARB_API uint64_t parb_event_total(const parb_event *event);
 PARB_API const char *parb_event_message(const parb_event *event);
 
 /**
- * A context. NULL where `parent` is neither NULL nor a context.
+ * A context. NULL where `parent` is neither NULL nor a context of this process.
  *
  * @param parent  the new context ends with it, and tells it of its progress; NULL: none
  * @since 0.1

@@ -102,6 +102,18 @@ impl Engine {
         }
     }
 
+    /// `work`, where this engine can do it. In a forked child it can't, and what the work holds is left as it is: a
+    /// thread of the parent may have had it locked, and nobody would ever unlock it here.
+    pub(crate) fn takes<W>(&self, work: W) -> Result<W> {
+        match self.check_pid() {
+            Ok(()) => Ok(work),
+            Err(e) => {
+                std::mem::forget(work);
+                Err(e)
+            }
+        }
+    }
+
     pub(crate) fn pool(&self) -> &Pool {
         self.pool.as_ref().expect("taken only in drop")
     }
@@ -117,9 +129,10 @@ impl Engine {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        if let Err(e) = self.check_pid().and_then(|()| ctx.check()) {
-            return Task::ready(Err(e));
-        }
+        let future = match self.takes(future).and_then(|future| ctx.check().map(|()| future)) {
+            Ok(future) => future,
+            Err(e) => return Task::ready(Err(e)),
+        };
         let ctx = ctx.child();
         let future = future(ctx.clone());
         self.run(ctx, future.boxed())
@@ -365,5 +378,23 @@ impl<T> Drop for Task<T> {
         if !self.is_done() {
             self.ctx.cancel();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forked_child_lets_go_of_nothing_that_the_parents_threads_may_have_locked() {
+        let inherited = Engine::start(1, 1, std::process::id() + 1).unwrap();
+        let held = Arc::new(());
+        let holds = held.clone();
+        let task = inherited.spawn(&Context::new(), |_| async move {
+            drop(holds);
+            Ok(())
+        });
+        assert_eq!(task.wait().unwrap_err().code(), Code::Forked);
+        assert_eq!(Arc::strong_count(&held), 2, "what was to be done was dropped");
     }
 }

@@ -151,7 +151,16 @@ pub(crate) unsafe fn put_waited<T, O: Opaque>(
 
 /// The context of a call; NULL is one that never ends.
 pub(crate) unsafe fn bounds(ctx: *const parb_ctx) -> Result<Context> {
-    Ok(optional(ctx, "ctx")?.cloned().unwrap_or_default())
+    let Some(context) = optional(ctx, "ctx")? else { return Ok(Context::default()) };
+    if !is_ours(ctx) {
+        return Err(Error::new(Code::Forked, "a context of the parent process; make a new one in this process"));
+    }
+    Ok(context.clone())
+}
+
+/// Whether a handle was made in this process: what waits for one made before a fork exists in the parent only.
+pub(crate) unsafe fn is_ours<T: Opaque>(p: *const T) -> bool {
+    (*p.cast::<Handle<T::Value>>()).pid == std::process::id()
 }
 
 /// Bytes that C lends for the duration of a call: NULL with 0, or so many readable ones.

@@ -1,7 +1,7 @@
 //! Events, and the context: cancel, deadline, progress.
 
 use crate::context::{Context, Event};
-use crate::ffi::boundary::{Opaque, Pointer, free, get, new, optional};
+use crate::ffi::boundary::{Opaque, Pointer, free, get, is_ours, new, optional};
 use crate::ffi::foreign::{Foreign, parb_destroy_cb, send_events};
 use crate::ffi::text::c_string;
 use std::ffi::{CString, c_char, c_void};
@@ -98,14 +98,18 @@ pub unsafe extern "C" fn parb_event_message(event: *const parb_event) -> *const 
     get(c"".as_ptr(), || Ok(event.get("event")?.message.as_ptr()))
 }
 
-/// A context. NULL where `parent` is neither NULL nor a context.
+/// A context. NULL where `parent` is neither NULL nor a context of this process.
 ///
 /// @param parent  the new context ends with it, and tells it of its progress; NULL: none
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn parb_ctx_new(parent: *const parb_ctx) -> *mut parb_ctx {
-    get(null_mut(), || Ok(new(optional(parent, "parent")?.map_or_else(Context::new, Context::child))))
+    get(null_mut(), || match optional(parent, "parent")? {
+        Some(parent_of_new) if is_ours(parent) => Ok(new(parent_of_new.child())),
+        Some(_) => Ok(null_mut()),
+        None => Ok(new(Context::new())),
+    })
 }
 
 /// Frees a context. NULL is fine. Calls under it go on, bounded as they were.
@@ -153,7 +157,10 @@ pub unsafe extern "C" fn parb_ctx_set_progress(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_ctx_cancel(ctx: *const parb_ctx) {
     get((), || {
-        ctx.get("ctx")?.cancel();
+        let context = ctx.get("ctx")?;
+        if is_ours(ctx) {
+            context.cancel(); // there is nothing to end in a forked child, and a thread of the parent may hold the locks
+        }
         Ok(())
     })
 }

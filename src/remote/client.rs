@@ -175,9 +175,10 @@ impl Client {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        if let Err(e) = self.0.place.engine.check_pid().and_then(|()| self.check_open()) {
-            return Task::ready(Err(e));
-        }
+        let future = match self.0.place.engine.takes(future).and_then(|future| self.check_open().map(|()| future)) {
+            Ok(future) => future,
+            Err(e) => return Task::ready(Err(e)),
+        };
         let token = self.0.closed.clone();
         let running = self.0.running.token();
         self.0.place.engine.spawn(ctx, |ctx| until_closed(token, running, future(ctx).boxed()))

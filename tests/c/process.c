@@ -1,5 +1,6 @@
 /* process [CLIENTS]: the library as a guest in a process that forks, has signals of its own, and frees in any order. */
 #include "test.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -96,6 +97,10 @@ static const char *child(void) {
   EXPECT(wrote == PARB_OK || wrote == PARB_FORKED);
   EXPECT(code_of(parb_layer_writer_finish(old.writer, NULL, NULL, &made)) == PARB_FORKED);
   EXPECT(!pulled && !op && !config && !reader && !made);
+  EXPECT(code_of(parb_image_validate(image, NULL, old.ctx)) == PARB_FORKED);
+  EXPECT(!parb_ctx_new(old.ctx));
+  parb_ctx_cancel(old.ctx);
+  EXPECT(!parb_ctx_is_cancelled(old.ctx));
   /* Facts stay. */
   EXPECT(!strcmp(parb_image_digest(old.image), parb_image_digest(image)));
   EXPECT(!code_of(parb_image_layer_at(old.image, 0, &layer)));
@@ -118,6 +123,25 @@ static const char *child(void) {
   return "";
 }
 
+#ifdef __SANITIZE_ADDRESS__
+/* Waits until every other thread of this process has slept for a while. */
+static void idle(void) {
+  for (int asleep = 0, i = 0; asleep < 10 && i < 1000; i++) {
+    asleep++;
+    DIR *tasks = opendir("/proc/self/task");
+    for (struct dirent *task; (task = readdir(tasks));) {
+      char path[300], state = 'S';
+      snprintf(path, sizeof path, "/proc/self/task/%s/stat", task->d_name);
+      FILE *f = atoi(task->d_name) == getpid() ? NULL : fopen(path, "r");
+      if (f && fscanf(f, "%*d (%*[^)]) %c", &state) == 1 && state != 'S') asleep = 0;
+      if (f) fclose(f);
+    }
+    closedir(tasks);
+    sleep_us(5000);
+  }
+}
+#endif
+
 static void forked(void) {
   old.client = client();
   old.ctx = parb_ctx_new(NULL);
@@ -131,6 +155,9 @@ static void forked(void) {
   OK(parb_layer_writer_new(o, NULL, &old.writer));
   parb_options_free(o);
   OK(parb_pull_start(old.client, ref, NULL, NULL, &old.op));
+#ifdef __SANITIZE_ADDRESS__
+  idle(); /* its allocator, unlike the C library's, keeps the locks that the parent's threads hold at the fork */
+#endif
   in_child(child);
   in_child(child);
   /* The parent goes on as if nothing had been. */
@@ -177,6 +204,32 @@ static void forked_at_work(void) {
   for (int i = 0; i < 20; i++) in_child(small_child);
   __atomic_store_n(&at_work, 0, __ATOMIC_SEQ_CST);
   for (int i = 0; i < 3; i++) pthread_join(id[i], NULL);
+}
+
+/* What the child lets go of, a thread of the parent may have had locked. */
+static const char *finishing_child(void) {
+  parb_layer *made = NULL;
+  EXPECT(code_of(parb_layer_writer_finish(old.writer, NULL, NULL, &made)) == PARB_FORKED);
+  parb_layer_writer_free(old.writer);
+  return "";
+}
+
+static void forked_with_a_writer(void) {
+#ifdef __SANITIZE_ADDRESS__
+  puts("  skipped: the sanitizer's own allocator keeps the locks of the parent's threads");
+  return;
+#endif
+  parb_client *c = client();
+  parb_options *o = parb_options_new();
+  OK(parb_sink_repository(c, ref, &old.sink));
+  parb_options_set_sink(o, old.sink);
+  for (int i = 0; i < (getenv("PARB_UNDER_VALGRIND") ? 5 : 1000); i++) {
+    OK(parb_layer_writer_new(o, NULL, &old.writer));
+    OK(parb_pull_start(c, ref, NULL, NULL, &old.op)); /* has a thread look for work while this one forks */
+    in_child(finishing_child);
+    parb_op_free(old.op), parb_layer_writer_free(old.writer);
+  }
+  parb_options_free(o), parb_sink_free(old.sink), parb_client_free(c);
 }
 
 /* The server closes in the middle of an upload; SIGPIPE is at its default, which would end this process. */
@@ -529,6 +582,7 @@ int main(int argc, char **argv) {
   RUN(set_up);
   RUN(forked);
   RUN(forked_at_work);
+  RUN(forked_with_a_writer);
   RUN(sigpipe);
   RUN(sigchld);
   RUN(signal_masks);
