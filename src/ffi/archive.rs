@@ -1,7 +1,7 @@
 //! Archives: images in one file.
 
 use crate::error::{Code, Error, invalid};
-use crate::ffi::boundary::{Lent, Opaque, Pointer, alone, bounds, call, free, get, new, optional, put_waited, wants};
+use crate::ffi::boundary::{Lent, Opaque, Pointer, alone, bounds, call, free, get, new, optional, put_waited};
 use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
 use crate::ffi::image::{ImageHandle, parb_image};
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn parb_archive_open(
     ctx: *const parb_ctx,
     out: *mut *mut parb_archive,
 ) -> *mut parb_error {
-    call(|| put_waited(out, open(path, options, ctx)?, ArchiveHandle::new))
+    call(|| put_waited(out, || open(path, options, ctx), ArchiveHandle::new))
 }
 
 /// parb_archive_open that returns at once; the archive comes from parb_op_take_archive.
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn parb_archive_open_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, open(path, options, ctx)))
+    call(|| start(out, || open(path, options, ctx)))
 }
 
 unsafe fn open(p: *const c_char, options: *const parb_options, ctx: *const parb_ctx) -> Result<Task<Archive>> {
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn parb_archive_open_fd(
     ctx: *const parb_ctx,
     out: *mut *mut parb_archive,
 ) -> *mut parb_error {
-    call(|| put_waited(out, open_fd(fd, options, ctx)?, ArchiveHandle::new))
+    call(|| put_waited(out, || open_fd(fd, options, ctx), ArchiveHandle::new))
 }
 
 /// parb_archive_open_fd that returns at once; the archive comes from parb_op_take_archive.
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn parb_archive_open_fd_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, open_fd(fd, options, ctx)))
+    call(|| start(out, || open_fd(fd, options, ctx)))
 }
 
 unsafe fn open_fd(fd: i32, options: *const parb_options, ctx: *const parb_ctx) -> Result<Task<Archive>> {
@@ -132,10 +132,7 @@ pub unsafe extern "C" fn parb_archive_open_source(
     ctx: *const parb_ctx,
     out: *mut *mut parb_archive,
 ) -> *mut parb_error {
-    call(|| {
-        wants(out, "out")?;
-        put_waited(out, open_source(source, options, ctx)?, ArchiveHandle::new)
-    })
+    call(|| put_waited(out, || open_source(source, options, ctx), ArchiveHandle::new))
 }
 
 /// parb_archive_open_source that returns at once; the archive comes from parb_op_take_archive.
@@ -149,10 +146,7 @@ pub unsafe extern "C" fn parb_archive_open_source_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| {
-        wants(out, "out")?;
-        start(out, open_source(source, options, ctx))
-    })
+    call(|| start(out, || open_source(source, options, ctx)))
 }
 
 unsafe fn open_source(
@@ -232,7 +226,7 @@ pub unsafe extern "C" fn parb_archive_image(
     ctx: *const parb_ctx,
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
-    call(|| put_waited(out, image(archive, name, options, ctx)?, ImageHandle::new))
+    call(|| put_waited(out, || image(archive, name, options, ctx), ImageHandle::new))
 }
 
 /// parb_archive_image that returns at once; the image comes from parb_op_take_image.
@@ -248,7 +242,7 @@ pub unsafe extern "C" fn parb_archive_image_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, image(archive, name, options, ctx)))
+    call(|| start(out, || image(archive, name, options, ctx)))
 }
 
 unsafe fn image(
@@ -277,7 +271,7 @@ pub unsafe extern "C" fn parb_archive_index(
     ctx: *const parb_ctx,
     out: *mut *mut parb_index,
 ) -> *mut parb_error {
-    call(|| put_waited(out, index(archive, name, options, ctx)?, IndexHandle::new))
+    call(|| put_waited(out, || index(archive, name, options, ctx), IndexHandle::new))
 }
 
 /// parb_archive_index that returns at once; the index comes from parb_op_take_index.
@@ -293,7 +287,7 @@ pub unsafe extern "C" fn parb_archive_index_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, index(archive, name, options, ctx)))
+    call(|| start(out, || index(archive, name, options, ctx)))
 }
 
 unsafe fn index(
@@ -349,7 +343,7 @@ pub unsafe extern "C" fn parb_archive_write_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, write(path, images, count, refs, options, ctx)))
+    call(|| start(out, || write(path, images, count, refs, options, ctx)))
 }
 
 unsafe fn write(
@@ -402,7 +396,7 @@ pub unsafe extern "C" fn parb_archive_write_fd_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, write_fd(fd, images, count, refs, options, ctx)))
+    call(|| start(out, || write_fd(fd, images, count, refs, options, ctx)))
 }
 
 unsafe fn write_fd(
@@ -453,7 +447,7 @@ pub unsafe extern "C" fn parb_archive_write_index_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, write_index(path, index, name, options, ctx)))
+    call(|| start(out, || write_index(path, index, name, options, ctx)))
 }
 
 unsafe fn write_index(
@@ -501,7 +495,7 @@ pub unsafe extern "C" fn parb_archive_write_index_fd_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, write_index_fd(fd, index, name, options, ctx)))
+    call(|| start(out, || write_index_fd(fd, index, name, options, ctx)))
 }
 
 unsafe fn write_index_fd(

@@ -46,7 +46,7 @@ pub unsafe extern "C" fn parb_cache_open(
     ctx: *const parb_ctx,
     out: *mut *mut parb_cache,
 ) -> *mut parb_error {
-    call(|| put_waited(out, cache_open(path, max_bytes, options, ctx)?, |cache| cache))
+    call(|| put_waited(out, || cache_open(path, max_bytes, options, ctx), |cache| cache))
 }
 
 /// parb_cache_open that returns at once; the cache comes from parb_op_take_cache.
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn parb_cache_open_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, cache_open(path, max_bytes, options, ctx)))
+    call(|| start(out, || cache_open(path, max_bytes, options, ctx)))
 }
 
 unsafe fn cache_open(
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn parb_cache_size(cache: *const parb_cache) -> u64 {
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn parb_cache_stats(cache: *const parb_cache, out: *mut *mut parb_buf) -> *mut parb_error {
-    call(|| put(out, Bytes::from(cache.get("cache")?.stats().to_json())))
+    call(|| put(out, || Ok(Bytes::from(cache.get("cache")?.stats().to_json()))))
 }
 
 /// Removes everything. What is being read can be read to its end. Blocks on the disk.
@@ -125,7 +125,7 @@ pub unsafe extern "C" fn parb_cache_clear_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, cache_clear(cache, options, ctx)))
+    call(|| start(out, || cache_clear(cache, options, ctx)))
 }
 
 unsafe fn cache_clear(
@@ -165,7 +165,7 @@ pub unsafe extern "C" fn parb_cache_remove_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, cache_remove(cache, digest, options, ctx)))
+    call(|| start(out, || cache_remove(cache, digest, options, ctx)))
 }
 
 unsafe fn cache_remove(
@@ -193,7 +193,7 @@ pub unsafe extern "C" fn parb_cache_verify(
     ctx: *const parb_ctx,
     out: *mut *mut parb_report,
 ) -> *mut parb_error {
-    call(|| put_waited(out, cache_verify(cache, options, ctx)?, ReportHandle::new))
+    call(|| put_waited(out, || cache_verify(cache, options, ctx), ReportHandle::new))
 }
 
 /// parb_cache_verify that returns at once; the report comes from parb_op_take_report.
@@ -207,7 +207,7 @@ pub unsafe extern "C" fn parb_cache_verify_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, cache_verify(cache, options, ctx)))
+    call(|| start(out, || cache_verify(cache, options, ctx)))
 }
 
 unsafe fn cache_verify(
@@ -230,8 +230,10 @@ pub unsafe extern "C" fn parb_image_cached(
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
     call(|| {
-        let cached = image.get("image")?.image().cached(cache.get("cache")?);
-        put(out, ImageHandle::new(cached))
+        put(out, || {
+            let cached = image.get("image")?.image().cached(cache.get("cache")?);
+            Ok(ImageHandle::new(cached))
+        })
     })
 }
 
@@ -247,8 +249,10 @@ pub unsafe extern "C" fn parb_index_cached(
     out: *mut *mut parb_index,
 ) -> *mut parb_error {
     call(|| {
-        let cached = index.get("index")?.index().cached(cache.get("cache")?);
-        put(out, IndexHandle::new(cached))
+        put(out, || {
+            let cached = index.get("index")?.index().cached(cache.get("cache")?);
+            Ok(IndexHandle::new(cached))
+        })
     })
 }
 
@@ -264,8 +268,10 @@ pub unsafe extern "C" fn parb_layer_cached(
     out: *mut *mut parb_layer,
 ) -> *mut parb_error {
     call(|| {
-        let cached = layer.get("layer")?.layer().cached(cache.get("cache")?);
-        put(out, LayerHandle::new(cached))
+        put(out, || {
+            let cached = layer.get("layer")?.layer().cached(cache.get("cache")?);
+            Ok(LayerHandle::new(cached))
+        })
     })
 }
 
@@ -277,5 +283,5 @@ pub unsafe extern "C" fn parb_layer_cached(
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn parb_sink_cache(cache: *const parb_cache, out: *mut *mut parb_sink) -> *mut parb_error {
-    call(|| put(out, SinkHandle::cache(cache.get("cache")?)))
+    call(|| put(out, || Ok(SinkHandle::cache(cache.get("cache")?))))
 }

@@ -3,7 +3,7 @@
 use crate::error::{Code, Error};
 use crate::ffi::boundary::{
     Draft, Lent, Opaque, Pointer, alone, bounds, call, edit, free, get, new, put, put_plain, put_waited, slice,
-    slice_mut, wants,
+    slice_mut,
 };
 use crate::ffi::client::parb_client;
 use crate::ffi::context::parb_ctx;
@@ -126,7 +126,7 @@ pub unsafe extern "C" fn parb_sink_repository(
 ) -> *mut parb_error {
     call(|| {
         let client = client.get("client")?;
-        put(out, SinkHandle::repository(client, repository.get("repository")?.reference()))
+        put(out, || Ok(SinkHandle::repository(client, repository.get("repository")?.reference())))
     })
 }
 
@@ -155,7 +155,7 @@ pub unsafe extern "C" fn parb_layer_from_file(
     ctx: *const parb_ctx,
     out: *mut *mut parb_layer,
 ) -> *mut parb_error {
-    call(|| put_waited(out, from_file(path, options, ctx)?, LayerHandle::new))
+    call(|| put_waited(out, || from_file(path, options, ctx), LayerHandle::new))
 }
 
 /// parb_layer_from_file that returns at once; the layer comes from parb_op_take_layer.
@@ -169,7 +169,7 @@ pub unsafe extern "C" fn parb_layer_from_file_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, from_file(path, options, ctx)))
+    call(|| start(out, || from_file(path, options, ctx)))
 }
 
 unsafe fn from_file(p: *const c_char, options: *const parb_options, ctx: *const parb_ctx) -> Result<Task<Layer>> {
@@ -191,7 +191,7 @@ pub unsafe extern "C" fn parb_layer_from_dir(
     ctx: *const parb_ctx,
     out: *mut *mut parb_layer,
 ) -> *mut parb_error {
-    call(|| put_waited(out, from_dir(path, options, ctx)?, LayerHandle::new))
+    call(|| put_waited(out, || from_dir(path, options, ctx), LayerHandle::new))
 }
 
 /// parb_layer_from_dir that returns at once; the layer comes from parb_op_take_layer.
@@ -205,7 +205,7 @@ pub unsafe extern "C" fn parb_layer_from_dir_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, from_dir(path, options, ctx)))
+    call(|| start(out, || from_dir(path, options, ctx)))
 }
 
 unsafe fn from_dir(p: *const c_char, options: *const parb_options, ctx: *const parb_ctx) -> Result<Task<Layer>> {
@@ -227,7 +227,7 @@ pub unsafe extern "C" fn parb_layer_from_bytes(
     ctx: *const parb_ctx,
     out: *mut *mut parb_layer,
 ) -> *mut parb_error {
-    call(|| put_waited(out, from_bytes(tar, len, options, ctx)?, LayerHandle::new))
+    call(|| put_waited(out, || from_bytes(tar, len, options, ctx), LayerHandle::new))
 }
 
 /// parb_layer_from_bytes that returns at once; the layer comes from parb_op_take_layer.
@@ -242,7 +242,7 @@ pub unsafe extern "C" fn parb_layer_from_bytes_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, from_bytes(tar, len, options, ctx)))
+    call(|| start(out, || from_bytes(tar, len, options, ctx)))
 }
 
 unsafe fn from_bytes(
@@ -272,10 +272,7 @@ pub unsafe extern "C" fn parb_layer_from_source(
     ctx: *const parb_ctx,
     out: *mut *mut parb_layer,
 ) -> *mut parb_error {
-    call(|| {
-        wants(out, "out")?;
-        put_waited(out, from_source(source, options, ctx)?, LayerHandle::new)
-    })
+    call(|| put_waited(out, || from_source(source, options, ctx), LayerHandle::new))
 }
 
 /// parb_layer_from_source that returns at once; the layer comes from parb_op_take_layer.
@@ -289,10 +286,7 @@ pub unsafe extern "C" fn parb_layer_from_source_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| {
-        wants(out, "out")?;
-        start(out, from_source(source, options, ctx))
-    })
+    call(|| start(out, || from_source(source, options, ctx)))
 }
 
 unsafe fn from_source(
@@ -320,7 +314,7 @@ pub unsafe extern "C" fn parb_layer_writer_new(
     ctx: *const parb_ctx,
     out: *mut *mut parb_layer_writer,
 ) -> *mut parb_error {
-    call(|| put_waited(out, writer(options, ctx)?, Mutex::new))
+    call(|| put_waited(out, || writer(options, ctx), Mutex::new))
 }
 
 /// parb_layer_writer_new that returns at once; the writer comes from parb_op_take_layer_writer.
@@ -333,7 +327,7 @@ pub unsafe extern "C" fn parb_layer_writer_new_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, writer(options, ctx)))
+    call(|| start(out, || writer(options, ctx)))
 }
 
 unsafe fn writer(options: *const parb_options, ctx: *const parb_ctx) -> Result<Task<LayerWriter>> {
@@ -375,10 +369,7 @@ pub unsafe extern "C" fn parb_layer_writer_finish(
     ctx: *const parb_ctx,
     out: *mut *mut parb_layer,
 ) -> *mut parb_error {
-    call(|| {
-        wants(out, "out")?;
-        put_waited(out, finish(writer, options, ctx)?, LayerHandle::new)
-    })
+    call(|| put_waited(out, || finish(writer, options, ctx), LayerHandle::new))
 }
 
 /// parb_layer_writer_finish that returns at once; the layer comes from parb_op_take_layer.
@@ -392,10 +383,7 @@ pub unsafe extern "C" fn parb_layer_writer_finish_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| {
-        wants(out, "out")?;
-        start(out, finish(writer, options, ctx))
-    })
+    call(|| start(out, || finish(writer, options, ctx)))
 }
 
 unsafe fn finish(
@@ -458,11 +446,12 @@ pub unsafe extern "C" fn parb_layer_diff_id(
     out: *mut *const c_char,
 ) -> *mut parb_error {
     call(|| {
-        wants(out, "out")?;
         let handle = layer.get("layer")?;
         options_of(options)?.only("parb_layer_diff_id", &[])?;
-        let found = handle.layer.diff_id(&bounds(ctx)?).wait()?;
-        put_plain(out, handle.diff_id.get_or_init(|| c_string(found.as_str())).as_ptr(), "out")
+        put_plain(out, "out", || {
+            let found = handle.layer.diff_id(&bounds(ctx)?).wait()?;
+            Ok(handle.diff_id.get_or_init(|| c_string(found.as_str())).as_ptr())
+        })
     })
 }
 
@@ -478,9 +467,11 @@ pub unsafe extern "C" fn parb_layer_diff_id_start(
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
     call(|| {
-        let layer = &layer.get("layer")?.layer;
-        options_of(options)?.only("parb_layer_diff_id", &[])?;
-        start(out, Ok(layer.learn_diff_id(&bounds(ctx)?)))
+        start(out, || {
+            let layer = &layer.get("layer")?.layer;
+            options_of(options)?.only("parb_layer_diff_id", &[])?;
+            Ok(layer.learn_diff_id(&bounds(ctx)?))
+        })
     })
 }
 
@@ -500,10 +491,9 @@ pub unsafe extern "C" fn parb_layer_uncompressed_size(
     out_size: *mut u64,
 ) -> *mut parb_error {
     call(|| {
-        wants(out_size, "out_size")?;
         let layer = &layer.get("layer")?.layer;
         options_of(options)?.only("parb_layer_uncompressed_size", &[])?;
-        put_plain(out_size, layer.uncompressed_size(&bounds(ctx)?).wait()?, "out_size")
+        put_plain(out_size, "out_size", || layer.uncompressed_size(&bounds(ctx)?).wait())
     })
 }
 
@@ -519,9 +509,11 @@ pub unsafe extern "C" fn parb_layer_uncompressed_size_start(
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
     call(|| {
-        let layer = &layer.get("layer")?.layer;
-        options_of(options)?.only("parb_layer_uncompressed_size", &[])?;
-        start(out, Ok(layer.learn_uncompressed_size(&bounds(ctx)?)))
+        start(out, || {
+            let layer = &layer.get("layer")?.layer;
+            options_of(options)?.only("parb_layer_uncompressed_size", &[])?;
+            Ok(layer.learn_uncompressed_size(&bounds(ctx)?))
+        })
     })
 }
 
@@ -539,7 +531,7 @@ pub unsafe extern "C" fn parb_layer_open(
     ctx: *const parb_ctx,
     out: *mut *mut parb_reader,
 ) -> *mut parb_error {
-    call(|| put_waited(out, open(layer, options, ctx)?, Mutex::new))
+    call(|| put_waited(out, || open(layer, options, ctx), Mutex::new))
 }
 
 /// parb_layer_open that returns at once; the reader comes from parb_op_take_reader.
@@ -553,7 +545,7 @@ pub unsafe extern "C" fn parb_layer_open_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, open(layer, options, ctx)))
+    call(|| start(out, || open(layer, options, ctx)))
 }
 
 unsafe fn open(layer: *const parb_layer, options: *const parb_options, ctx: *const parb_ctx) -> Result<Task<Reader>> {
@@ -576,7 +568,7 @@ pub unsafe extern "C" fn parb_layer_open_uncompressed(
     ctx: *const parb_ctx,
     out: *mut *mut parb_reader,
 ) -> *mut parb_error {
-    call(|| put_waited(out, open_uncompressed(layer, options, ctx)?, Mutex::new))
+    call(|| put_waited(out, || open_uncompressed(layer, options, ctx), Mutex::new))
 }
 
 /// parb_layer_open_uncompressed that returns at once; the reader comes from parb_op_take_reader.
@@ -590,7 +582,7 @@ pub unsafe extern "C" fn parb_layer_open_uncompressed_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, open_uncompressed(layer, options, ctx)))
+    call(|| start(out, || open_uncompressed(layer, options, ctx)))
 }
 
 unsafe fn open_uncompressed(
@@ -675,7 +667,7 @@ pub unsafe extern "C" fn parb_layer_builder_build(
     ctx: *const parb_ctx,
     out: *mut *mut parb_layer,
 ) -> *mut parb_error {
-    call(|| put_waited(out, build(builder, options, ctx)?, LayerHandle::new))
+    call(|| put_waited(out, || build(builder, options, ctx), LayerHandle::new))
 }
 
 /// parb_layer_builder_build that returns at once; the layer comes from parb_op_take_layer.
@@ -689,7 +681,7 @@ pub unsafe extern "C" fn parb_layer_builder_build_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, build(builder, options, ctx)))
+    call(|| start(out, || build(builder, options, ctx)))
 }
 
 unsafe fn build(
@@ -726,9 +718,7 @@ pub unsafe extern "C" fn parb_reader_read(
 ) -> *mut parb_error {
     call(|| {
         let mut reader = alone(reader.get("reader")?, "reader")?;
-        wants(out_n, "out_n")?;
-        let n = reader.read(slice_mut(buf, cap, "buf")?, &bounds(ctx)?)?;
-        put_plain(out_n, n, "out_n")
+        put_plain(out_n, "out_n", || reader.read(slice_mut(buf, cap, "buf")?, &bounds(ctx)?))
     })
 }
 
@@ -748,11 +738,12 @@ pub unsafe extern "C" fn parb_reader_next_start(
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
     call(|| {
-        let mut reader = alone(reader.get("reader")?, "reader")?;
-        options_of(options)?.only("parb_reader_next_start", &[])?;
-        let ctx = bounds(ctx)?;
-        wants(out, "out")?;
-        start(out, Ok(reader.next(&ctx)))
+        start(out, || {
+            let mut reader = alone(reader.get("reader")?, "reader")?;
+            options_of(options)?.only("parb_reader_next_start", &[])?;
+            let ctx = bounds(ctx)?;
+            Ok(reader.next(&ctx))
+        })
     })
 }
 

@@ -40,7 +40,7 @@ pub unsafe extern "C" fn parb_layer_toc_json(
     ctx: *const parb_ctx,
     out: *mut *mut parb_buf,
 ) -> *mut parb_error {
-    call(|| put_waited(out, toc_json(layer, options, ctx)?, |bytes| bytes))
+    call(|| put_waited(out, || toc_json(layer, options, ctx), |bytes| bytes))
 }
 
 /// parb_layer_toc_json that returns at once; the JSON comes from parb_op_take_buf.
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn parb_layer_toc_json_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, toc_json(layer, options, ctx)))
+    call(|| start(out, || toc_json(layer, options, ctx)))
 }
 
 unsafe fn toc_json(
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn parb_layer_open_file(
     ctx: *const parb_ctx,
     out: *mut *mut parb_reader,
 ) -> *mut parb_error {
-    call(|| put_waited(out, open_file(layer, path, options, ctx)?, Mutex::new))
+    call(|| put_waited(out, || open_file(layer, path, options, ctx), Mutex::new))
 }
 
 /// parb_layer_open_file that returns at once; the reader comes from parb_op_take_reader.
@@ -101,7 +101,7 @@ pub unsafe extern "C" fn parb_layer_open_file_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, open_file(layer, path, options, ctx)))
+    call(|| start(out, || open_file(layer, path, options, ctx)))
 }
 
 unsafe fn open_file(
