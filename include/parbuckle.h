@@ -3980,7 +3980,7 @@ PARB_API PARB_CHECK parb_error *parb_archive_write_index_fd_start(
     int32_t fd, const parb_index *index, const char *name, const parb_options *options,
     const parb_ctx *ctx, parb_op **out);
 
-/* ---- 25. Caches (15 functions) --------------------------------------------------------------- */
+/* ---- 25. Caches (16 functions) --------------------------------------------------------------- */
 
 /**
  * Opens the cache in a directory, or makes it, for its owner alone. Any number of processes may use it at once.
@@ -4005,6 +4005,13 @@ PARB_API PARB_CHECK parb_error *parb_cache_open(
 PARB_API PARB_CHECK parb_error *parb_cache_open_start(
     const char *path, uint64_t max_bytes, const parb_options *options, const parb_ctx *ctx,
     parb_op **out);
+
+/**
+ * Another handle for the same cache; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_cache *parb_cache_clone(const parb_cache *cache);
 
 /**
  * Frees a cache. NULL is fine. Its directory stays, and so does what values read through it need.
@@ -4122,7 +4129,7 @@ PARB_API PARB_CHECK parb_error *parb_layer_cached(
  */
 PARB_API PARB_CHECK parb_error *parb_sink_cache(const parb_cache *cache, parb_sink **out);
 
-/* ---- 26. Memory (14 functions) --------------------------------------------------------------- */
+/* ---- 26. Memory (15 functions) --------------------------------------------------------------- */
 
 /**
  * An empty store.
@@ -4133,6 +4140,13 @@ PARB_API PARB_CHECK parb_error *parb_sink_cache(const parb_cache *cache, parb_si
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_memory_new(uint64_t max_bytes, parb_memory **out);
+
+/**
+ * Another handle for the same store; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_memory *parb_memory_clone(const parb_memory *memory);
 
 /**
  * Frees a store. NULL is fine. Values that were had from it keep what they need.

@@ -1,7 +1,7 @@
 //! Caches: blobs in a directory that anything can be read through.
 
 use crate::Cache;
-use crate::ffi::boundary::{Opaque, Pointer, bounds, call, free, get, put, put_waited};
+use crate::ffi::boundary::{Opaque, Pointer, bounds, call, free, get, new, put, put_waited};
 use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
 use crate::ffi::image::{ImageHandle, parb_image};
@@ -15,13 +15,14 @@ use crate::ffi::text::{path, text};
 use crate::{Report, Result, SinkHandle, Task};
 use bytes::Bytes;
 use std::ffi::c_char;
+use std::ptr::null_mut;
 
 /// A cache of blobs in a directory, shared between threads, and its directory between processes. Yours to free.
 pub struct parb_cache {
     _private: [u8; 0],
 }
 
-// SAFETY: made by `put` only.
+// SAFETY: made by `put` and `new` only.
 unsafe impl Opaque for parb_cache {
     type Value = Cache;
     const NAME: &'static str = "parb_cache";
@@ -71,6 +72,15 @@ unsafe fn cache_open(
     ctx: *const parb_ctx,
 ) -> Result<Task<Cache>> {
     Ok(Cache::open(&self::path(path, "path")?, max_bytes, &options_of(options)?, &bounds(ctx)?))
+}
+
+/// Another handle for the same cache; NULL for NULL.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_cache_clone(cache: *const parb_cache) -> *mut parb_cache {
+    get(null_mut(), || Ok(new(cache.get("cache")?.clone())))
 }
 
 /// Frees a cache. NULL is fine. Its directory stays, and so does what values read through it need.

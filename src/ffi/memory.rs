@@ -1,6 +1,6 @@
 //! Memory: images and indexes that are held in the process.
 
-use crate::ffi::boundary::{Opaque, Pointer, bounds, call, free, get, put, put_waited};
+use crate::ffi::boundary::{Opaque, Pointer, bounds, call, free, get, new, put, put_waited};
 use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
 use crate::ffi::image::{ImageHandle, parb_image};
@@ -12,13 +12,14 @@ use crate::ffi::options::{options_of, parb_options};
 use crate::ffi::text::{optional_text, text};
 use crate::{Image, Index, MemoryStore, Result, SinkHandle, Task};
 use std::ffi::c_char;
+use std::ptr::null_mut;
 
 /// A store of images and indexes in memory, shared between threads. Yours to free.
 pub struct parb_memory {
     _private: [u8; 0],
 }
 
-// SAFETY: made by `put` only.
+// SAFETY: made by `put` and `new` only.
 unsafe impl Opaque for parb_memory {
     type Value = MemoryStore;
     const NAME: &'static str = "parb_memory";
@@ -35,6 +36,15 @@ unsafe impl Opaque for parb_memory {
 #[must_use]
 pub unsafe extern "C" fn parb_memory_new(max_bytes: u64, out: *mut *mut parb_memory) -> *mut parb_error {
     call(|| put(out, || MemoryStore::new(max_bytes)))
+}
+
+/// Another handle for the same store; NULL for NULL.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_memory_clone(memory: *const parb_memory) -> *mut parb_memory {
+    get(null_mut(), || Ok(new(memory.get("memory")?.clone())))
 }
 
 /// Frees a store. NULL is fine. Values that were had from it keep what they need.

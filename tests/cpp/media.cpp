@@ -203,6 +203,7 @@ static void caches() {
   EQUAL(p::Cache::open_start(folder / "cache", 10 << 20).future().get().size(), 0u);
   p::Layer::random(1000, 3, p::Options().sink(cache.sink()));
   CHECK(cache.size() >= 1000);
+  EQUAL(p::Cache(cache).size(), cache.size());
   CHECK(cache.verify_start(p::Options().jobs(2)).future().get().empty());
 }
 
@@ -219,7 +220,7 @@ static void memory() {
   store.index(both().digest()).validate();
   FAILS(PARB_NOT_FOUND, store.image("app:2"));
   FAILS(PARB_LIMIT_EXCEEDED, p::Layer::random(2 << 20, 1, p::Options().sink(store.sink())));
-  store.remove("app:1");
+  p::MemoryStore(store).remove("app:1"); // a copy is the same store
   FAILS(PARB_NOT_FOUND, store.remove("app:1"));
   FAILS(PARB_INVALID_ARGUMENT, p::MemoryStore(0));
 }
@@ -408,8 +409,8 @@ static void daemons_that_are_not_there() {
 }
 
 static_assert(std::is_copy_constructible_v<p::Layout> && std::is_copy_constructible_v<p::Archive>);
-static_assert(std::is_copy_constructible_v<p::Daemon> && !std::is_copy_constructible_v<p::MemoryStore>);
-static_assert(!std::is_copy_constructible_v<p::Cache> && std::is_nothrow_move_constructible_v<p::Blobs>);
+static_assert(std::is_copy_constructible_v<p::Daemon> && std::is_copy_constructible_v<p::MemoryStore>);
+static_assert(std::is_copy_constructible_v<p::Cache> && std::is_nothrow_move_constructible_v<p::Blobs>);
 
 int main() {
   RUN(layouts);
