@@ -6,10 +6,10 @@ use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
 use crate::ffi::image::{ImageHandle, parb_image};
 use crate::ffi::index::{IndexHandle, parb_index};
-use crate::ffi::layer::parb_source;
 use crate::ffi::lists::{Strings, parb_strings};
 use crate::ffi::op::{parb_op, start};
 use crate::ffi::options::{options_of, parb_options};
+use crate::ffi::reader::parb_source;
 use crate::ffi::text::{optional_text, path};
 use crate::{Archive, ArchiveFormat, ArchiveItem, Image, Index, Result, Task};
 use std::ffi::{CStr, c_char};
@@ -203,11 +203,12 @@ pub unsafe extern "C" fn parb_archive_refs(archive: *const parb_archive) -> *con
 }
 
 /// An image of the archive. An archive of docker save has no manifests, so that one is made: of Docker's types, or of
-/// OCI's with the option format. Layers stay as they are, plain ones too, unless a sink or a compression is among the
-/// options: then plain layers are compressed, and those that are compressed otherwise than asked for are compressed
-/// anew, in one pass into that sink. Where the archive has the manifest too (OCI, Docker 25 and later) and nothing of
-/// that is asked for, it counts, and the digest with it. Blocks while config and manifest are read, while layers are
-/// compressed, and on the sink.
+/// OCI's with the option format. Layers that are compressed in it are read and hashed once for that: their names are
+/// not trusted to be their digests, and the archive does not say these elsewhere. Layers stay as they are, plain ones
+/// too, unless a sink or a compression is among the options: then plain layers are compressed, and those that are
+/// compressed otherwise than asked for are compressed anew, in one pass into that sink. Where the archive has the
+/// manifest too (OCI, Docker 25 and later) and nothing of that is asked for, it counts, and the digest with it. Blocks
+/// while config and manifest are read, while layers are hashed or compressed, and on the sink.
 ///
 /// Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: there are several images and none is named; PARB_MALFORMED:
 /// manifest.json, config and layers don't fit; PARB_DIGEST_MISMATCH: content is not what its name says;

@@ -13,9 +13,11 @@ use crate::ffi::filesystem::{FilesHandle, parb_files};
 use crate::ffi::foreign::{Foreign, parb_destroy_cb};
 use crate::ffi::image::{ImageHandle, parb_image};
 use crate::ffi::index::{IndexHandle, parb_index};
-use crate::ffi::layer::{LayerHandle, parb_layer, parb_layer_writer, parb_reader};
+use crate::ffi::layer::{LayerHandle, parb_layer};
+use crate::ffi::layer_writer::parb_layer_writer;
 use crate::ffi::layout::{LayoutHandle, parb_layout};
 use crate::ffi::lists::{Strings, parb_buf, parb_strings};
+use crate::ffi::reader::parb_reader;
 use crate::ffi::reference::{DescriptorHandle, parb_descriptor};
 use crate::ffi::report::{ReportHandle, parb_report};
 use crate::{

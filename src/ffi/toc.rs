@@ -3,10 +3,11 @@
 use crate::ffi::boundary::{Pointer, bounds, call, get, put_waited};
 use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
-use crate::ffi::layer::{parb_layer, parb_reader};
+use crate::ffi::layer::parb_layer;
 use crate::ffi::lists::parb_buf;
 use crate::ffi::op::{parb_op, start};
 use crate::ffi::options::{options_of, parb_options};
+use crate::ffi::reader::parb_reader;
 use crate::ffi::text::text;
 use crate::{Reader, Result, Task};
 use bytes::Bytes;
