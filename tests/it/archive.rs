@@ -1,6 +1,7 @@
 //! Archives: what is written is read again as the same, in every form; what is broken is an error, never another image.
 
 mod reading;
+mod writers;
 mod writing;
 
 use crate::support::noise;
