@@ -373,8 +373,7 @@ static void cancelled() {
 }
 
 /// Against a daemon of tests/daemons.sh.
-static void daemons() {
-  const char *host = std::getenv("PARB_TEST_DOCKERD");
+static void daemon_at(const char *host) {
   const auto daemon = p::Daemon::connect(host);
   EQUAL(daemon.host(), host);
   CHECK(!daemon.api_version().empty());
@@ -402,6 +401,10 @@ static void daemons() {
   daemon.remove(other.text());
 }
 
+static void dockerd() { daemon_at(std::getenv("PARB_TEST_DOCKERD")); }
+
+static void podman() { daemon_at(std::getenv("PARB_TEST_PODMAN")); }
+
 static void daemons_that_are_not_there() {
   const auto e = FAILS(PARB_UNAVAILABLE, p::Daemon::connect("unix:///nowhere/at/all.sock"));
   CHECK(e.subject().find("/nowhere/at/all.sock") != std::string_view::npos);
@@ -424,6 +427,7 @@ int main() {
   RUN(a_journey);
   RUN(cancelled);
   RUN(daemons_that_are_not_there);
-  if (std::getenv("PARB_TEST_DOCKERD")) RUN(daemons);
+  if (std::getenv("PARB_TEST_DOCKERD")) RUN(dockerd);
+  if (std::getenv("PARB_TEST_PODMAN")) RUN(podman);
   return test::finish();
 }
