@@ -3824,11 +3824,12 @@ PARB_API const parb_strings *parb_archive_refs(const parb_archive *archive);
 
 /**
  * An image of the archive. An archive of docker save has no manifests, so that one is made: of Docker's types, or of
- * OCI's with the option format. Layers stay as they are, plain ones too, unless a sink or a compression is among the
- * options: then plain layers are compressed, and those that are compressed otherwise than asked for are compressed
- * anew, in one pass into that sink. Where the archive has the manifest too (OCI, Docker 25 and later) and nothing of
- * that is asked for, it counts, and the digest with it. Blocks while config and manifest are read, while layers are
- * compressed, and on the sink.
+ * OCI's with the option format. Layers that are compressed in it are read and hashed once for that: their names are
+ * not trusted to be their digests, and the archive does not say these elsewhere. Layers stay as they are, plain ones
+ * too, unless a sink or a compression is among the options: then plain layers are compressed, and those that are
+ * compressed otherwise than asked for are compressed anew, in one pass into that sink. Where the archive has the
+ * manifest too (OCI, Docker 25 and later) and nothing of that is asked for, it counts, and the digest with it. Blocks
+ * while config and manifest are read, while layers are hashed or compressed, and on the sink.
  *
  * Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: there are several images and none is named; PARB_MALFORMED:
  * manifest.json, config and layers don't fit; PARB_DIGEST_MISMATCH: content is not what its name says;
