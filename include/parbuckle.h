@@ -2570,11 +2570,14 @@ PARB_API void parb_index_builder_free(parb_index_builder *builder);
 
 /**
  * The image with every layer compressed as the options say, or plain layers as gzip where they don't, streaming: the
- * diff ids, and with them the config, stay, and are verified on the way. Layers that are compressed so already are
- * kept, unless a level is asked for; layers that their makers host themselves, and what is no layer, are left alone.
- * Media types follow the content (in a Docker image zstd has the OCI's). Blocks while layers are read and written.
+ * diff ids, and with them the config, stay, and are verified on the way. Only "estargz" puts entries of its own into
+ * the layers, and the config gets their new diff ids. Layers that are compressed so already are kept, unless a level
+ * is asked for (of eStargz, those whose descriptors name their tables); layers that their makers host themselves, and
+ * what is no layer, are left alone. Media types follow the content (in a Docker image zstd has the OCI's). Blocks
+ * while layers are read and written.
  *
- * Errors: PARB_DIGEST_MISMATCH; those of the network and the sink.
+ * Errors: PARB_DIGEST_MISMATCH; PARB_MALFORMED, for "estargz": the config has another number of diff ids than there
+ * are layers; PARB_UNSUPPORTED: eStargz has no words for an entry; those of the network and the sink.
  *
  * @param options  compression, sink, jobs
  * @since 0.1
@@ -3832,7 +3835,8 @@ PARB_API const parb_strings *parb_archive_refs(const parb_archive *archive);
  *
  * Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: there are several images and none is named; PARB_MALFORMED:
  * manifest.json, config and layers don't fit; PARB_DIGEST_MISMATCH: content is not what its name says;
- * PARB_UNSUPPORTED: a sink, a compression or the format "docker" for an image of an OCI archive; those of the sink.
+ * PARB_UNSUPPORTED: a sink, a compression or the format "docker" for an image of an OCI archive, or "estargz" for one
+ * of docker save, whose config would name other diff ids (parb_image_recompress makes it); those of the sink.
  *
  * @param name     a name as it stands in the archive or fully written, or the digest of the manifest or the config;
  *                 NULL: the only image
@@ -4736,7 +4740,8 @@ PARB_API PARB_CHECK parb_error *parb_daemon_history_start(
  * the layers are compressed on the way. Blocks while the daemon sends it.
  *
  * Errors: PARB_NOT_FOUND, with the name as subject; PARB_UNAVAILABLE with the daemon's words; PARB_DIGEST_MISMATCH:
- * it sent another image; PARB_MALFORMED: it sent none; PARB_IO: the disk.
+ * it sent another image; PARB_MALFORMED: it sent none; PARB_UNSUPPORTED: "estargz", which would change the config
+ * (parb_image_recompress makes it); PARB_IO: the disk.
  *
  * @param name     a name, with or without a tag, or an id
  * @param options  format: whose media types the manifest carries ("docker" without it); sink, compression

@@ -2,9 +2,10 @@
 
 use crate::builder::layer_entry;
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Result, malformed};
+use crate::image::Image;
 use crate::layer::Layer;
-use crate::oci::Descriptor;
+use crate::oci::{Config, Descriptor};
 use crate::options::Format;
 use crate::stream::Compression;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
@@ -16,6 +17,19 @@ const AT_ONCE: u32 = 1;
 /// Annotations of a layer's descriptor that describe its compressed bytes: tables of contents, and where they are.
 const OF_THE_BYTES: [&str; 3] =
     ["containerd.io/snapshot/stargz/", "io.containers.estargz.", "io.github.containers.zstd-chunked."];
+
+/// The annotation of a layer's descriptor that names its diff id.
+const UNCOMPRESSED: &str = "containerd.io/uncompressed";
+
+/// The diff ids of an image whose layers' tars will change: one for each layer.
+pub(super) fn diff_ids(image: &Image, config: &Config) -> Result<Vec<Digest>> {
+    let claimed = config.diff_ids();
+    if claimed.len() != image.layers().len() {
+        let why = format!("the config names {} diff ids for {} layers", claimed.len(), image.layers().len());
+        return Err(malformed(why).subject(image.digest()));
+    }
+    Ok(claimed.to_vec())
+}
 
 /// What `remake` makes of every distributable layer, each blob once.
 pub(super) async fn each<T: Send, F>(
@@ -49,6 +63,14 @@ pub(super) fn entry(old: &Descriptor, new: &Descriptor, family: Format) -> Descr
     annotations.extend(new.annotations.clone());
     let Descriptor { media_type, size, digest, .. } = layer_entry(new, family);
     Descriptor { media_type, size, digest, data: None, urls: Vec::new(), annotations, ..old.clone() }
+}
+
+/// The same entry of a layer that has this diff id.
+pub(super) fn with_diff_id(mut entry: Descriptor, diff_id: &Digest) -> Descriptor {
+    if let Some(said) = entry.annotations.get_mut(UNCOMPRESSED) {
+        *said = diff_id.to_string();
+    }
+    entry
 }
 
 /// The same bytes under the name that fits them.

@@ -195,3 +195,63 @@ fn a_file_of_an_image() {
         assert!(read("stargz.index.json").unwrap().starts_with(b"{\"version\":1,"));
     }
 }
+
+/// Landmark and table are entries of the tar: the config says what the tars are now.
+#[test]
+fn a_whole_image_as_estargz() {
+    let site = Site::new(&[]);
+    let made = |kind, seed| {
+        let mut builder = LayerBuilder::new();
+        builder.add_bytes(&format!("etc/{seed}"), 0o644, &noise(70_000, seed)).unwrap();
+        builder.build(&site.sink("made", kind), &site.ctx).wait().unwrap()
+    };
+    let mut builder = ImageBuilder::from_scratch();
+    builder.add_layer(&made(Compression::Gzip, 1)).add_layer(&made(Compression::Zstd, 2));
+    let told = made(Compression::None, 3);
+    let diff_id = told.diff_id(&site.ctx).wait().unwrap();
+    builder.add_layer(&told).set_layer_annotation("containerd.io/uncompressed", Some(diff_id.as_str())).unwrap();
+    builder.add_layer(&made(Compression::Estargz, 4));
+    let image = builder.build(&Options::new(), &site.ctx).wait().unwrap();
+    let recompress = |image: &Image, kind, level| {
+        let compression = CompressionOptions { kind: Some(kind), level };
+        image.recompress(&Options::new().compression(compression), &site.ctx).wait().unwrap()
+    };
+    let sound = |what: &str, image: &Image| {
+        let report = image.examine(&Options::new(), &site.ctx).wait().unwrap();
+        assert!(report.is_clean(), "{what}: {}", report.to_json());
+        site.client.push(&site.name("made:1"), image, &Options::new(), &site.ctx).wait().unwrap();
+        let back = site.client.pull(&site.name("made:1"), &Options::new(), &site.ctx).wait().unwrap();
+        let all: Vec<bool> = back.layers().iter().map(Layer::has_toc).collect();
+        for seed in 1..5 {
+            let mut reader = back.read_file(format!("etc/{seed}"), &Options::new(), &site.ctx).wait().unwrap();
+            let (mut buf, mut len) = (vec![0; 100_000], 0);
+            while let n @ 1.. = reader.read(&mut buf[len..], &site.ctx).unwrap() {
+                len += n;
+            }
+            assert!(buf[..len] == noise(70_000, seed), "{what}: {seed}");
+        }
+        all
+    };
+    let lazy = recompress(&image, Compression::Estargz, None);
+    assert_eq!(sound("eStargz", &lazy), [true; 4]);
+    assert_eq!(lazy.layers()[3].descriptor(), image.layers()[3].descriptor(), "it was eStargz already");
+    let config = lazy.config(&site.ctx).wait().unwrap();
+    assert_eq!(config.history(), image.config(&site.ctx).wait().unwrap().history());
+    assert_ne!(config.diff_ids()[2], diff_id);
+    assert_eq!(lazy.manifest().layers()[2].annotations["containerd.io/uncompressed"], config.diff_ids()[2].as_str());
+    assert_eq!(recompress(&lazy, Compression::Estargz, None).digest(), lazy.digest(), "nothing is left to do");
+    let smaller = recompress(&lazy, Compression::Estargz, Some(9));
+    assert_eq!(sound("level 9", &smaller), [true; 4]);
+    assert_ne!(smaller.layers()[0].descriptor().digest, lazy.layers()[0].descriptor().digest);
+    assert_eq!(sound("zstd", &recompress(&smaller, Compression::Zstd, None)), [false; 4]);
+    assert_eq!(recompress(&lazy, Compression::Gzip, None).digest(), lazy.digest(), "eStargz is gzip");
+
+    // An annotation that is not true of the layer is no reason to keep it.
+    let mut stale = ImageBuilder::from_scratch();
+    stale.add_layer(&made(Compression::Gzip, 1)).set_layer_annotation(DIGEST, Some("sha256:00")).unwrap();
+    for seed in 2..5 {
+        stale.add_layer(&made(Compression::Gzip, seed));
+    }
+    let stale = stale.build(&Options::new(), &site.ctx).wait().unwrap();
+    assert_eq!(sound("a stale annotation", &recompress(&stale, Compression::Estargz, None)), [true; 4]);
+}

@@ -82,6 +82,17 @@ fn changes() -> Vec<Change> {
         ("to zstd", |w, i| {
             i.recompress(&Options::new().compression(compressed(Compression::Zstd, None)), &w.ctx).wait()
         }),
+        ("to eStargz", |w, i| {
+            i.recompress(&w.into("out").compression(compressed(Compression::Estargz, None)), &w.ctx).wait()
+        }),
+        ("to eStargz and on", |w, i| {
+            let to = |image: &Image, kind, level| {
+                image.recompress(&Options::new().compression(compressed(kind, level)), &w.ctx).wait()
+            };
+            let once = to(i, Compression::Estargz, None)?;
+            let again = to(&once, Compression::Estargz, Some(9))?;
+            to(&again, Compression::Zstd, None)
+        }),
         ("to plain", |w, i| {
             i.recompress(&Options::new().compression(compressed(Compression::None, None)), &w.ctx).wait()
         }),
