@@ -12,9 +12,9 @@ use crate::error::{Code, Error, Result, invalid, malformed};
 use crate::layer::Layer;
 use crate::reader::Reader;
 use crate::source::Place;
-use crate::stream::{BlobOut, CHUNKED_DIGEST, CHUNKED_POSITION, ESTARGZ_DIGEST, Kind, Limits, MAX_LINKS, MAX_TOC};
+use crate::stream::{BlobOut, ESTARGZ_DIGEST, Kind, Limits, MAX_LINKS, MAX_TOC};
 use crate::stream::{Chunks, Spool, SpoolBlob, TarContent, TarEntry, TarStream, Toc, TocChunk, TocEntry, verified};
-use crate::stream::{chunked_position, clean, decompressed, estargz_toc, whole};
+use crate::stream::{chunked, chunked_position, clean, decompressed, estargz_toc, whole};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use std::collections::VecDeque;
@@ -28,8 +28,7 @@ impl Layer {
     /// Whether the layer's descriptor tells of a table of contents, as those of eStargz and zstd:chunked layers do.
     pub fn has_toc(&self) -> bool {
         let annotations = &self.descriptor().annotations;
-        let chunked = [CHUNKED_DIGEST, CHUNKED_POSITION].iter().all(|key| annotations.contains_key(*key));
-        chunked || annotations.contains_key(ESTARGZ_DIGEST)
+        annotations.contains_key(ESTARGZ_DIGEST) || chunked(annotations).is_some()
     }
 
     /// The layer's table of contents, fetched once and verified; `None` where the descriptor tells of none.
@@ -74,12 +73,9 @@ impl Layer {
     pub(crate) async fn find_toc(&self, ctx: &Context) -> Result<Option<&Arc<Toc>>> {
         let found = self.toc_cell().get_or_try_init(|| async {
             let annotations = &self.descriptor().annotations;
-            let toc = match (annotations.get(ESTARGZ_DIGEST), annotations.get(CHUNKED_DIGEST)) {
+            let toc = match (annotations.get(ESTARGZ_DIGEST), chunked(annotations)) {
                 (Some(digest), _) => self.read_estargz(digest, ctx).await.map(Some),
-                (None, Some(digest)) => match annotations.get(CHUNKED_POSITION) {
-                    Some(position) => self.read_chunked(digest, position, ctx).await.map(Some),
-                    None => Ok(None),
-                },
+                (None, Some((digest, position))) => self.read_chunked(digest, position, ctx).await.map(Some),
                 (None, None) => Ok(None),
             };
             toc.map(|toc| toc.map(Arc::new)).map_err(|e| e.or_subject(&self.descriptor().digest))

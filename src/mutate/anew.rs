@@ -7,7 +7,7 @@ use crate::image::Image;
 use crate::layer::Layer;
 use crate::oci::{Config, Descriptor};
 use crate::options::Format;
-use crate::stream::Compression;
+use crate::stream::{CHUNKED, Compression};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use std::collections::{HashMap, HashSet};
 
@@ -15,8 +15,7 @@ use std::collections::{HashMap, HashSet};
 const AT_ONCE: u32 = 1;
 
 /// Annotations of a layer's descriptor that describe its compressed bytes: tables of contents, and where they are.
-const OF_THE_BYTES: [&str; 3] =
-    ["containerd.io/snapshot/stargz/", "io.containers.estargz.", "io.github.containers.zstd-chunked."];
+const OF_THE_BYTES: [&str; 4] = ["containerd.io/snapshot/stargz/", "io.containers.estargz.", CHUNKED[0], CHUNKED[1]];
 
 /// The annotation of a layer's descriptor that names its diff id.
 const UNCOMPRESSED: &str = "containerd.io/uncompressed";
@@ -100,7 +99,13 @@ mod tests {
     fn what_was_about_the_old_bytes_goes() {
         let mut old = Descriptor::of(MediaType::DOCKER_LAYER_GZIP, b"old");
         old.urls = vec!["https://elsewhere".into()];
-        for key in ["containerd.io/snapshot/stargz/toc.digest", "io.github.containers.zstd-chunked.position", "mine"] {
+        let tables = [
+            "containerd.io/snapshot/stargz/toc.digest",
+            "io.github.containers.zstd-chunked.manifest-position",
+            "io.containers.zstd-chunked.manifest-checksum",
+            "io.containers.zstd-chunked.manifest-position",
+        ];
+        for key in tables.into_iter().chain(["mine"]) {
             old.annotations.insert(key.into(), "x".into());
         }
         let new = Descriptor::of(MediaType::OCI_LAYER_GZIP, b"new");

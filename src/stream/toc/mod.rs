@@ -36,10 +36,12 @@ pub(crate) const LANDMARK: &[u8] = &[0xf];
 pub(crate) const ESTARGZ_DIGEST: &str = "containerd.io/snapshot/stargz/toc.digest";
 /// Annotation: how large the layer's tar is.
 pub(crate) const ESTARGZ_SIZE: &str = "io.containers.estargz.uncompressed-size";
+/// What the annotations of a zstd:chunked layer begin with: today, and as podman and skopeo wrote them until 2023.
+pub(crate) const CHUNKED: [&str; 2] = ["io.github.containers.zstd-chunked.", "io.containers.zstd-chunked."];
 /// Annotation: the digest of a zstd:chunked layer's compressed table.
-pub(crate) const CHUNKED_DIGEST: &str = "io.github.containers.zstd-chunked.manifest-checksum";
+const CHUNKED_DIGEST: &str = "manifest-checksum";
 /// Annotation: `OFFSET:LENGTH:LENGTH UNCOMPRESSED:1`, where that is.
-pub(crate) const CHUNKED_POSITION: &str = "io.github.containers.zstd-chunked.manifest-position";
+const CHUNKED_POSITION: &str = "manifest-position";
 
 /// A table that is larger, compressed or not, is not read.
 pub(crate) const MAX_TOC: u64 = 50 << 20;
@@ -216,6 +218,14 @@ struct Listed<'a> {
     xattrs: BTreeMap<&'a str, String>,
     #[serde(skip_serializing_if = "str::is_empty")]
     digest: &'a str,
+}
+
+/// What a descriptor's annotations say of a zstd:chunked table: the digest of its compressed bytes, and its position.
+pub(crate) fn chunked(annotations: &BTreeMap<String, String>) -> Option<(&str, &str)> {
+    CHUNKED.iter().find_map(|start| {
+        let said = |end: &str| annotations.get(&format!("{start}{end}")).map(String::as_str);
+        Some((said(CHUNKED_DIGEST)?, said(CHUNKED_POSITION)?))
+    })
 }
 
 /// A path as the table is searched for it; `None` for one that leads upwards.
