@@ -149,6 +149,11 @@ impl Layer {
         self
     }
 
+    /// The same, where it is known.
+    pub(crate) fn told_size(&self) -> Option<u64> {
+        self.0.found_out.plain_size.get().copied()
+    }
+
     /// The diff id, where it can be had without reading the layer.
     pub(crate) async fn known_diff_id(&self, ctx: &Context) -> Result<Option<Digest>> {
         match self.0.found_out.diff_id.get() {

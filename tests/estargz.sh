@@ -96,6 +96,9 @@ for file in etc/README.md etc/nothing usr/random usr/holes usr/bin/hard; do
     check "$file of skopeo" bash -c "set -o pipefail; '$work/read' read '$registry/lazy/theirs:skopeo' $file | cmp - '$tree/$file'"
 done
 check "skopeo's says so" bash -c "crane manifest '$registry/lazy/theirs:skopeo' | grep -q 'containers.zstd-chunked.manifest-checksum'"
+for name in theirs:skopeo theirs:chunked-plain theirs:chunked-gnu theirs:estargz-plain theirs:estargz-gnu ours:plain; do
+    check "the table of $name is that of its layer" "$parb" validate --remote "$registry/lazy/$name"
+done
 for name in plain gnu; do
     check "ours by ourselves, $name" bash -c "set -o pipefail; '$work/read' read '$registry/lazy/ours:$name' usr/holes | cmp - '$tree/usr/holes'"
 done

@@ -12,9 +12,7 @@ mod place;
 
 pub(super) use json::Line;
 pub(super) use place::footer;
-#[cfg(test)]
-pub(super) use place::{FOOTER_LEN, read_footer};
-pub(crate) use place::{chunked_position, estargz, whole};
+pub(crate) use place::{FOOTER_LEN, chunked_position, estargz, read_footer, whole};
 
 use crate::digest::{Digest, shown};
 use crate::error::{Code, Error, Result, malformed};
@@ -146,10 +144,14 @@ impl Toc {
     }
     /// The entry of this path: the last one, if there are several. Links are not followed.
     pub fn find(&self, path: &str) -> Option<&TocEntry> {
-        let path = clean(path)?;
-        let after = self.sorted.partition_point(|i| self.entries[*i as usize].path <= path);
-        let last = &self.entries[*self.sorted.get(after.checked_sub(1)?)? as usize];
-        (last.path == path).then_some(last)
+        self.called(&clean(path)?).last().map(|i| &self.entries[*i as usize])
+    }
+    /// Which entries have this clean path, in the tar's order.
+    pub(crate) fn called(&self, path: &str) -> &[u32] {
+        let path_of = |i: &u32| self.entries[*i as usize].path.as_str();
+        let from = self.sorted.partition_point(|i| path_of(i) < path);
+        let len = self.sorted[from..].partition_point(|i| path_of(i) == path);
+        &self.sorted[from..from + len]
     }
     /// The entries as a JSON list of objects: `path`, `type`, `size`, `mode`, `uid`, `gid`, and where there is something
     /// to say, `user`, `group`, `mtime`, `link`, `devMajor`, `devMinor`, `xattrs` (values in base64), `digest`.
@@ -226,6 +228,14 @@ pub(crate) fn chunked(annotations: &BTreeMap<String, String>) -> Option<(&str, &
         let said = |end: &str| annotations.get(&format!("{start}{end}")).map(String::as_str);
         Some((said(CHUNKED_DIGEST)?, said(CHUNKED_POSITION)?))
     })
+}
+
+/// Whether annotations tell of a table of contents, or of a part of one.
+pub(crate) fn tell_of_table(annotations: &BTreeMap<String, String>) -> bool {
+    let ends = [CHUNKED_DIGEST, CHUNKED_POSITION];
+    let half =
+        |key: &String| CHUNKED.iter().any(|start| key.strip_prefix(start).is_some_and(|end| ends.contains(&end)));
+    annotations.contains_key(ESTARGZ_DIGEST) || annotations.keys().any(half)
 }
 
 /// A path as the table is searched for it; `None` for one that leads upwards.
