@@ -28,7 +28,7 @@ pub(super) async fn of_layer(layer: &Layer, claimed: Option<&Digest>, of_image: 
         false => drain(layer, ctx).await,
     };
     found.extend(read.err());
-    found.into_iter().map(|e| e.or_subject(&layer.descriptor().digest)).collect()
+    found.into_iter().map(|e| e.within(&layer.descriptor().digest)).collect()
 }
 
 /// Reads a layer to its end. An error is one of reading; what is wrong otherwise is noted.

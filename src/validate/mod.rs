@@ -267,7 +267,7 @@ async fn is_there(source: &Arc<dyn Source>, blob: &Descriptor, ctx: &Context) ->
     match source.has(ctx, blob).await {
         Ok(true) => Vec::new(),
         Ok(false) => vec![Error::new(Code::NotFound, "the blob is not there").subject(&blob.digest)],
-        Err(e) => vec![e.or_subject(&blob.digest)],
+        Err(e) => vec![e.within(&blob.digest)],
     }
 }
 
