@@ -196,6 +196,38 @@ fn layers_of_parts() {
     assert_eq!(gzip.diff_id(&ctx()).wait().unwrap(), diff_id);
 }
 
+/// What stands in the descriptor itself need not be anywhere else, if it is what is meant.
+#[test]
+fn blobs_that_stand_in_their_descriptors() {
+    let origin = Layer::random(1_000, 4, &compressed("gzip"), &ctx()).wait().unwrap();
+    let (bytes, mut descriptor) = (read(&origin, false).unwrap(), origin.descriptor().clone());
+    descriptor.data = Some(bytes.clone().into());
+    let layer = Layer::from_parts(descriptor.clone(), None, None, &Blobs::new()).unwrap();
+    assert_eq!(read(&layer, false).unwrap(), bytes);
+    layer.validate(&none(), &ctx()).wait().unwrap();
+    let image = ImageBuilder::from_scratch().add_layer(&layer).build(&none(), &ctx()).wait().unwrap();
+    let document = image.manifest().raw().clone();
+    let config = image.config(&ctx()).wait().unwrap().raw().clone();
+    let made = Image::from_parts(document, Blobs::new().add_bytes(config)).unwrap();
+    assert!(made.manifest().layers()[0].data.is_some());
+    assert_eq!(read(&made.layers()[0], false).unwrap(), bytes);
+    for options in [none(), none().fast()] {
+        let report = made.examine(&options, &ctx()).wait().unwrap();
+        assert!(report.is_clean(), "{}", report.to_json());
+    }
+    // Of an index's manifests, too.
+    let mut entry = image.descriptor().clone();
+    entry.data = Some(image.manifest().raw().clone());
+    let mut index = IndexManifest::empty(true).edit();
+    index.append(entry);
+    let index = Index::from_parts(index.finish().unwrap().raw().clone(), &Blobs::new()).unwrap();
+    assert_eq!(index.image(image.digest().as_str(), &none(), &ctx()).wait().unwrap().digest(), image.digest());
+
+    descriptor.data = Some(b"something else"[..].into());
+    let error = Layer::from_parts(descriptor, None, None, &Blobs::new()).unwrap_err();
+    assert_eq!(error.code(), Code::NotFound);
+}
+
 /// Whatever is wrong with a layer, it is known which one.
 #[test]
 fn what_is_wrong_with_a_layer_names_it() {
