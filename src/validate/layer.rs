@@ -42,7 +42,7 @@ async fn read_layer(layer: &Layer, claimed: Option<&Digest>, ctx: &Context, foun
     let tail = Arc::new(Mutex::new(Vec::new()));
     let keeping = tail.clone();
     let stored = layer.chunks(ctx).await?.inspect(move |chunk| keep_end(&mut lock(&keeping), chunk));
-    let mut blocks = Blocks::new(stored);
+    let mut blocks = Blocks::new(stored, place.engine.shelf());
     let is = sniff(&blocks.peek().await?);
     if let Some(said) = blob.media_type.compression()
         && said != in_words_of_types(is)
