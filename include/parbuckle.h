@@ -2073,7 +2073,8 @@ PARB_API void parb_image_builder_replace_layer(
 
 /**
  * What the history says of the layer (or step without one) added or replaced last. Each text may be NULL: nothing is
- * said.
+ * said. Of an image without history that a layer is replaced in, every layer gets a line. Building fails with
+ * PARB_INVALID_ARGUMENT where there is no image config to hold it.
  *
  * @param rfc3339  when; NULL: time zero
  * @since 0.1
@@ -2756,7 +2757,9 @@ PARB_API PARB_CHECK parb_error *parb_layer_for_windows_start(
 
 /**
  * The image with another content of one file, which is a layer on top. Mode and owner of the file that was there stay;
- * a new one is 0644 and root's. Blocks while the layers are searched for the old file and the new layer is written.
+ * a new one is 0644 and root's. Symbolic links are followed within the image, at the path itself too, as by
+ * parb_image_open_file; where one leads to nothing, the file is made there. Blocks while the layers are searched for
+ * the old file and the new layer is written.
  *
  * Errors: PARB_INVALID_ARGUMENT: the path is none, or names a directory; those of the network and the sink.
  *
@@ -3091,8 +3094,8 @@ PARB_API void parb_blobs_set_open(
     parb_destroy_cb destroy);
 
 /**
- * An image from its manifest; config and layers are among `blobs`, or opened when they are read. Non-distributable
- * layers may be missing. Never blocks.
+ * An image from its manifest; config and layers are among `blobs`, stand in their descriptors ("data"), or are opened
+ * when they are read. Non-distributable layers may be missing. Never blocks.
  *
  * Errors: the first mistake in `blobs`; PARB_MALFORMED, PARB_UNSUPPORTED: no image manifest; PARB_NOT_FOUND with the
  * digest of a blob that is not among the parts.
@@ -3117,12 +3120,14 @@ PARB_API PARB_CHECK parb_error *parb_index_from_parts(
     parb_index **out);
 
 /**
- * A layer whose bytes are among `blobs`, or opened when they are read. Never blocks.
+ * A layer whose bytes are among `blobs`, stand in its descriptor ("data"), or are opened when they are read. What is
+ * said of it is checked when it is read: reading its tar fails with PARB_DIGEST_MISMATCH where that has another
+ * digest or size. Never blocks.
  *
  * Errors: the first mistake in `blobs`; PARB_NOT_FOUND: no part has it.
  *
  * @param diff_id            the digest of its uncompressed tar; NULL: found out by reading it, when it is asked for
- * @param uncompressed_size  bytes of that tar; -1: found out by reading it, when it is asked for
+ * @param uncompressed_size  bytes of that tar, which parb_layer_uncompressed_size gives; -1: found out by reading it
  * @param options            none are read
  * @since 0.1
  */
@@ -3254,9 +3259,11 @@ PARB_API PARB_CHECK parb_error *parb_index_random_start(
 
 /**
  * Everything that is wrong with an image: digests, sizes and diff ids of all blobs, however they are compressed; media
- * types that say otherwise than the bytes; paths that come twice in one layer; what config, history and manifest say of
- * each other. Layers that their makers host themselves are left out, and told of as events ("skip"). Blocks while it
- * reads every blob; with the option fast only the config is read.
+ * types that say otherwise than the bytes; paths that come twice in one layer; tables of contents (eStargz,
+ * zstd:chunked) that say otherwise than their layers; what config, history and manifest say of each other. What is
+ * wrong with a layer has its digest as subject, and the entry in the message. Layers that their makers host themselves
+ * are left out, and told of as events ("skip"). Blocks while it reads every blob; with the option fast only the config
+ * is read. (A layer that ends like eStargz without an annotation that says so is read twice.)
  *
  * Errors: PARB_CANCELLED, PARB_TIMED_OUT; all else is in the report.
  *

@@ -387,7 +387,9 @@ unsafe fn layer_for_windows(
 }
 
 /// The image with another content of one file, which is a layer on top. Mode and owner of the file that was there stay;
-/// a new one is 0644 and root's. Blocks while the layers are searched for the old file and the new layer is written.
+/// a new one is 0644 and root's. Symbolic links are followed within the image, at the path itself too, as by
+/// parb_image_open_file; where one leads to nothing, the file is made there. Blocks while the layers are searched for
+/// the old file and the new layer is written.
 ///
 /// Errors: PARB_INVALID_ARGUMENT: the path is none, or names a directory; those of the network and the sink.
 ///
