@@ -88,8 +88,10 @@ for kind in estargz chunked; do
         check "still lazy $kind $name" bash -c "set -o pipefail; '$work/read' read '$registry/lazy/theirs:changed' usr/exact | cmp - '$tree/usr/exact'"
     done
 done
-# What skopeo makes of a layer itself, under the annotations of its version.
-"$parb" append --compression gzip -f "$work/gnu.tar" -t "$registry/lazy/gzip:1" >/dev/null 2>&1
+# What skopeo makes of a layer itself, under the annotations of its version. (Skopeo 1.9 leaves out what fills a tar up
+# after its end, and so makes another diff id of one that is filled up.)
+tar -C "$tree" --sort=name --owner=7 --group=8 --numeric-owner --format=gnu -b 1 -cf "$work/short.tar" etc usr var
+"$parb" append --compression gzip -f "$work/short.tar" -t "$registry/lazy/gzip:1" >/dev/null 2>&1
 skopeo --insecure-policy copy -q --src-tls-verify=false --dest-compress-format zstd:chunked "docker://$registry/lazy/gzip:1" "oci:$work/skopeo"
 skopeo --insecure-policy copy -q --dest-tls-verify=false "oci:$work/skopeo" "docker://$registry/lazy/theirs:skopeo"
 for file in etc/README.md etc/nothing usr/random usr/holes usr/bin/hard; do
