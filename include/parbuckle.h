@@ -2073,8 +2073,7 @@ PARB_API void parb_image_builder_replace_layer(
 
 /**
  * What the history says of the layer (or step without one) added or replaced last. Each text may be NULL: nothing is
- * said. Of an image without history that a layer is replaced in, every layer gets a line. Building fails with
- * PARB_INVALID_ARGUMENT where there is no image config to hold it.
+ * said.
  *
  * @param rfc3339  when; NULL: time zero
  * @since 0.1
@@ -2571,14 +2570,11 @@ PARB_API void parb_index_builder_free(parb_index_builder *builder);
 
 /**
  * The image with every layer compressed as the options say, or plain layers as gzip where they don't, streaming: the
- * diff ids, and with them the config, stay, and are verified on the way. Only "estargz" puts entries of its own into
- * the layers, and the config gets their new diff ids. Layers that are compressed so already are kept, unless a level
- * is asked for (of eStargz, those whose descriptors name their tables); layers that their makers host themselves, and
- * what is no layer, are left alone. Media types follow the content (in a Docker image zstd has the OCI's). Blocks
- * while layers are read and written.
+ * diff ids, and with them the config, stay, and are verified on the way. Layers that are compressed so already are
+ * kept, unless a level is asked for; layers that their makers host themselves, and what is no layer, are left alone.
+ * Media types follow the content (in a Docker image zstd has the OCI's). Blocks while layers are read and written.
  *
- * Errors: PARB_DIGEST_MISMATCH; PARB_MALFORMED, for "estargz": the config has another number of diff ids than there
- * are layers; PARB_UNSUPPORTED: eStargz has no words for an entry; those of the network and the sink.
+ * Errors: PARB_DIGEST_MISMATCH; those of the network and the sink.
  *
  * @param options  compression, sink, jobs
  * @since 0.1
@@ -2757,9 +2753,7 @@ PARB_API PARB_CHECK parb_error *parb_layer_for_windows_start(
 
 /**
  * The image with another content of one file, which is a layer on top. Mode and owner of the file that was there stay;
- * a new one is 0644 and root's. Symbolic links are followed within the image, at the path itself too, as by
- * parb_image_open_file; where one leads to nothing, the file is made there. Blocks while the layers are searched for
- * the old file and the new layer is written.
+ * a new one is 0644 and root's. Blocks while the layers are searched for the old file and the new layer is written.
  *
  * Errors: PARB_INVALID_ARGUMENT: the path is none, or names a directory; those of the network and the sink.
  *
@@ -3094,8 +3088,8 @@ PARB_API void parb_blobs_set_open(
     parb_destroy_cb destroy);
 
 /**
- * An image from its manifest; config and layers are among `blobs`, stand in their descriptors ("data"), or are opened
- * when they are read. Non-distributable layers may be missing. Never blocks.
+ * An image from its manifest; config and layers are among `blobs`, or opened when they are read. Non-distributable
+ * layers may be missing. Never blocks.
  *
  * Errors: the first mistake in `blobs`; PARB_MALFORMED, PARB_UNSUPPORTED: no image manifest; PARB_NOT_FOUND with the
  * digest of a blob that is not among the parts.
@@ -3120,14 +3114,12 @@ PARB_API PARB_CHECK parb_error *parb_index_from_parts(
     parb_index **out);
 
 /**
- * A layer whose bytes are among `blobs`, stand in its descriptor ("data"), or are opened when they are read. What is
- * said of it is checked when it is read: reading its tar fails with PARB_DIGEST_MISMATCH where that has another
- * digest or size. Never blocks.
+ * A layer whose bytes are among `blobs`, or opened when they are read. Never blocks.
  *
  * Errors: the first mistake in `blobs`; PARB_NOT_FOUND: no part has it.
  *
  * @param diff_id            the digest of its uncompressed tar; NULL: found out by reading it, when it is asked for
- * @param uncompressed_size  bytes of that tar, which parb_layer_uncompressed_size gives; -1: found out by reading it
+ * @param uncompressed_size  bytes of that tar; -1: found out by reading it, when it is asked for
  * @param options            none are read
  * @since 0.1
  */
@@ -3259,11 +3251,9 @@ PARB_API PARB_CHECK parb_error *parb_index_random_start(
 
 /**
  * Everything that is wrong with an image: digests, sizes and diff ids of all blobs, however they are compressed; media
- * types that say otherwise than the bytes; paths that come twice in one layer; tables of contents (eStargz,
- * zstd:chunked) that say otherwise than their layers; what config, history and manifest say of each other. What is
- * wrong with a layer has its digest as subject, and the entry in the message. Layers that their makers host themselves
- * are left out, and told of as events ("skip"). Blocks while it reads every blob; with the option fast only the config
- * is read. (A layer that ends like eStargz without an annotation that says so is read twice.)
+ * types that say otherwise than the bytes; paths that come twice in one layer; what config, history and manifest say of
+ * each other. Layers that their makers host themselves are left out, and told of as events ("skip"). Blocks while it
+ * reads every blob; with the option fast only the config is read.
  *
  * Errors: PARB_CANCELLED, PARB_TIMED_OUT; all else is in the report.
  *
@@ -3834,16 +3824,16 @@ PARB_API const parb_strings *parb_archive_refs(const parb_archive *archive);
 
 /**
  * An image of the archive. An archive of docker save has no manifests, so that one is made: of Docker's types, or of
- * OCI's with the option format. Layers stay as they are, plain ones too, unless a sink or a compression is among the
- * options: then plain layers are compressed, and those that are compressed otherwise than asked for are compressed
- * anew, in one pass into that sink. Where the archive has the manifest too (OCI, Docker 25 and later) and nothing of
- * that is asked for, it counts, and the digest with it. Blocks while config and manifest are read, while layers are
- * compressed, and on the sink.
+ * OCI's with the option format. Layers that are compressed in it are read and hashed once for that: their names are
+ * not trusted to be their digests, and the archive does not say these elsewhere. Layers stay as they are, plain ones
+ * too, unless a sink or a compression is among the options: then plain layers are compressed, and those that are
+ * compressed otherwise than asked for are compressed anew, in one pass into that sink. Where the archive has the
+ * manifest too (OCI, Docker 25 and later) and nothing of that is asked for, it counts, and the digest with it. Blocks
+ * while config and manifest are read, while layers are hashed or compressed, and on the sink.
  *
  * Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: there are several images and none is named; PARB_MALFORMED:
  * manifest.json, config and layers don't fit; PARB_DIGEST_MISMATCH: content is not what its name says;
- * PARB_UNSUPPORTED: a sink, a compression or the format "docker" for an image of an OCI archive, or "estargz" for one
- * of docker save, whose config would name other diff ids (parb_image_recompress makes it); those of the sink.
+ * PARB_UNSUPPORTED: a sink, a compression or the format "docker" for an image of an OCI archive; those of the sink.
  *
  * @param name     a name as it stands in the archive or fully written, or the digest of the manifest or the config;
  *                 NULL: the only image
@@ -3991,7 +3981,7 @@ PARB_API PARB_CHECK parb_error *parb_archive_write_index_fd_start(
     int32_t fd, const parb_index *index, const char *name, const parb_options *options,
     const parb_ctx *ctx, parb_op **out);
 
-/* ---- 25. Caches (15 functions) --------------------------------------------------------------- */
+/* ---- 25. Caches (16 functions) --------------------------------------------------------------- */
 
 /**
  * Opens the cache in a directory, or makes it, for its owner alone. Any number of processes may use it at once.
@@ -4016,6 +4006,13 @@ PARB_API PARB_CHECK parb_error *parb_cache_open(
 PARB_API PARB_CHECK parb_error *parb_cache_open_start(
     const char *path, uint64_t max_bytes, const parb_options *options, const parb_ctx *ctx,
     parb_op **out);
+
+/**
+ * Another handle for the same cache; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_cache *parb_cache_clone(const parb_cache *cache);
 
 /**
  * Frees a cache. NULL is fine. Its directory stays, and so does what values read through it need.
@@ -4133,7 +4130,7 @@ PARB_API PARB_CHECK parb_error *parb_layer_cached(
  */
 PARB_API PARB_CHECK parb_error *parb_sink_cache(const parb_cache *cache, parb_sink **out);
 
-/* ---- 26. Memory (14 functions) --------------------------------------------------------------- */
+/* ---- 26. Memory (15 functions) --------------------------------------------------------------- */
 
 /**
  * An empty store.
@@ -4144,6 +4141,13 @@ PARB_API PARB_CHECK parb_error *parb_sink_cache(const parb_cache *cache, parb_si
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_memory_new(uint64_t max_bytes, parb_memory **out);
+
+/**
+ * Another handle for the same store; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_memory *parb_memory_clone(const parb_memory *memory);
 
 /**
  * Frees a store. NULL is fine. Values that were had from it keep what they need.
@@ -4747,8 +4751,7 @@ PARB_API PARB_CHECK parb_error *parb_daemon_history_start(
  * the layers are compressed on the way. Blocks while the daemon sends it.
  *
  * Errors: PARB_NOT_FOUND, with the name as subject; PARB_UNAVAILABLE with the daemon's words; PARB_DIGEST_MISMATCH:
- * it sent another image; PARB_MALFORMED: it sent none; PARB_UNSUPPORTED: "estargz", which would change the config
- * (parb_image_recompress makes it); PARB_IO: the disk.
+ * it sent another image; PARB_MALFORMED: it sent none; PARB_IO: the disk.
  *
  * @param name     a name, with or without a tag, or an id
  * @param options  format: whose media types the manifest carries ("docker" without it); sink, compression
