@@ -6,7 +6,8 @@ use super::{
 use crate::support::sha512;
 use parbuckle::{
     Archive, ArchiveFormat, ArchiveItem, Client, ClientOptions, Code, Compression, CompressionOptions, Digest, Error,
-    Format, HostStream, Image, Keychain, MediaType, Options, Reference, Result, Server, ServerOptions, SinkHandle,
+    Format, HostStream, Image, Keychain, Layer, MediaType, Options, Reference, Result, Server, ServerOptions,
+    SinkHandle,
 };
 use serde_json::json;
 use std::io::Read;
