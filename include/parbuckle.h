@@ -2073,7 +2073,8 @@ PARB_API void parb_image_builder_replace_layer(
 
 /**
  * What the history says of the layer (or step without one) added or replaced last. Each text may be NULL: nothing is
- * said.
+ * said. Of an image without history that a layer is replaced in, every layer gets a line. Building fails with
+ * PARB_INVALID_ARGUMENT where there is no image config to hold it.
  *
  * @param rfc3339  when; NULL: time zero
  * @since 0.1
@@ -2570,11 +2571,14 @@ PARB_API void parb_index_builder_free(parb_index_builder *builder);
 
 /**
  * The image with every layer compressed as the options say, or plain layers as gzip where they don't, streaming: the
- * diff ids, and with them the config, stay, and are verified on the way. Layers that are compressed so already are
- * kept, unless a level is asked for; layers that their makers host themselves, and what is no layer, are left alone.
- * Media types follow the content (in a Docker image zstd has the OCI's). Blocks while layers are read and written.
+ * diff ids, and with them the config, stay, and are verified on the way. Only "estargz" puts entries of its own into
+ * the layers, and the config gets their new diff ids. Layers that are compressed so already are kept, unless a level
+ * is asked for (of eStargz, those whose descriptors name their tables); layers that their makers host themselves, and
+ * what is no layer, are left alone. Media types follow the content (in a Docker image zstd has the OCI's). Blocks
+ * while layers are read and written.
  *
- * Errors: PARB_DIGEST_MISMATCH; those of the network and the sink.
+ * Errors: PARB_DIGEST_MISMATCH; PARB_MALFORMED, for "estargz": the config has another number of diff ids than there
+ * are layers; PARB_UNSUPPORTED: eStargz has no words for an entry; those of the network and the sink.
  *
  * @param options  compression, sink, jobs
  * @since 0.1
@@ -2753,7 +2757,9 @@ PARB_API PARB_CHECK parb_error *parb_layer_for_windows_start(
 
 /**
  * The image with another content of one file, which is a layer on top. Mode and owner of the file that was there stay;
- * a new one is 0644 and root's. Blocks while the layers are searched for the old file and the new layer is written.
+ * a new one is 0644 and root's. Symbolic links are followed within the image, at the path itself too, as by
+ * parb_image_open_file; where one leads to nothing, the file is made there. Blocks while the layers are searched for
+ * the old file and the new layer is written.
  *
  * Errors: PARB_INVALID_ARGUMENT: the path is none, or names a directory; those of the network and the sink.
  *
@@ -3088,8 +3094,8 @@ PARB_API void parb_blobs_set_open(
     parb_destroy_cb destroy);
 
 /**
- * An image from its manifest; config and layers are among `blobs`, or opened when they are read. Non-distributable
- * layers may be missing. Never blocks.
+ * An image from its manifest; config and layers are among `blobs`, stand in their descriptors ("data"), or are opened
+ * when they are read. Non-distributable layers may be missing. Never blocks.
  *
  * Errors: the first mistake in `blobs`; PARB_MALFORMED, PARB_UNSUPPORTED: no image manifest; PARB_NOT_FOUND with the
  * digest of a blob that is not among the parts.
@@ -3114,12 +3120,14 @@ PARB_API PARB_CHECK parb_error *parb_index_from_parts(
     parb_index **out);
 
 /**
- * A layer whose bytes are among `blobs`, or opened when they are read. Never blocks.
+ * A layer whose bytes are among `blobs`, stand in its descriptor ("data"), or are opened when they are read. What is
+ * said of it is checked when it is read: reading its tar fails with PARB_DIGEST_MISMATCH where that has another
+ * digest or size. Never blocks.
  *
  * Errors: the first mistake in `blobs`; PARB_NOT_FOUND: no part has it.
  *
  * @param diff_id            the digest of its uncompressed tar; NULL: found out by reading it, when it is asked for
- * @param uncompressed_size  bytes of that tar; -1: found out by reading it, when it is asked for
+ * @param uncompressed_size  bytes of that tar, which parb_layer_uncompressed_size gives; -1: found out by reading it
  * @param options            none are read
  * @since 0.1
  */
@@ -3251,9 +3259,11 @@ PARB_API PARB_CHECK parb_error *parb_index_random_start(
 
 /**
  * Everything that is wrong with an image: digests, sizes and diff ids of all blobs, however they are compressed; media
- * types that say otherwise than the bytes; paths that come twice in one layer; what config, history and manifest say of
- * each other. Layers that their makers host themselves are left out, and told of as events ("skip"). Blocks while it
- * reads every blob; with the option fast only the config is read.
+ * types that say otherwise than the bytes; paths that come twice in one layer; tables of contents (eStargz,
+ * zstd:chunked) that say otherwise than their layers; what config, history and manifest say of each other. What is
+ * wrong with a layer has its digest as subject, and the entry in the message. Layers that their makers host themselves
+ * are left out, and told of as events ("skip"). Blocks while it reads every blob; with the option fast only the config
+ * is read. (A layer that ends like eStargz without an annotation that says so is read twice.)
  *
  * Errors: PARB_CANCELLED, PARB_TIMED_OUT; all else is in the report.
  *
@@ -3833,7 +3843,8 @@ PARB_API const parb_strings *parb_archive_refs(const parb_archive *archive);
  *
  * Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: there are several images and none is named; PARB_MALFORMED:
  * manifest.json, config and layers don't fit; PARB_DIGEST_MISMATCH: content is not what its name says;
- * PARB_UNSUPPORTED: a sink, a compression or the format "docker" for an image of an OCI archive; those of the sink.
+ * PARB_UNSUPPORTED: a sink, a compression or the format "docker" for an image of an OCI archive, or "estargz" for one
+ * of docker save, whose config would name other diff ids (parb_image_recompress makes it); those of the sink.
  *
  * @param name     a name as it stands in the archive or fully written, or the digest of the manifest or the config;
  *                 NULL: the only image
@@ -4751,7 +4762,8 @@ PARB_API PARB_CHECK parb_error *parb_daemon_history_start(
  * the layers are compressed on the way. Blocks while the daemon sends it.
  *
  * Errors: PARB_NOT_FOUND, with the name as subject; PARB_UNAVAILABLE with the daemon's words; PARB_DIGEST_MISMATCH:
- * it sent another image; PARB_MALFORMED: it sent none; PARB_IO: the disk.
+ * it sent another image; PARB_MALFORMED: it sent none; PARB_UNSUPPORTED: "estargz", which would change the config
+ * (parb_image_recompress makes it); PARB_IO: the disk.
  *
  * @param name     a name, with or without a tag, or an id
  * @param options  format: whose media types the manifest carries ("docker" without it); sink, compression

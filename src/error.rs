@@ -174,6 +174,15 @@ impl Error {
     pub fn or_subject(self, subject: impl fmt::Display) -> Error {
         if self.0.subject.is_some() { self } else { self.subject(subject) }
     }
+    /// Names what the error concerns; what it named until now goes to the front of the message.
+    pub(crate) fn within(self, subject: impl fmt::Display) -> Error {
+        let subject = subject.to_string();
+        self.with(|i| {
+            if let Some(before) = i.subject.replace(subject).filter(|before| i.subject.as_ref() != Some(before)) {
+                i.message = format!("{before}: {}", i.message);
+            }
+        })
+    }
     /// The registry's own code, such as `MANIFEST_UNKNOWN`.
     pub fn registry_code(self, code: impl Into<String>) -> Error {
         self.with(|i| i.registry_code = Some(code.into()))

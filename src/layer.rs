@@ -3,12 +3,13 @@
 use crate::context::Context;
 use crate::digest::{Algorithm, Digest};
 use crate::engine::Task;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::image::ConfigHolder;
 use crate::oci::Descriptor;
 use crate::reader::Reader;
 use crate::source::{Home, Source};
 use crate::stream::{Chunks, Limits, Toc, decompressed, verified, verified_from};
+use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
@@ -149,6 +150,11 @@ impl Layer {
         self
     }
 
+    /// The same, where it is known.
+    pub(crate) fn told_size(&self) -> Option<u64> {
+        self.0.found_out.plain_size.get().copied()
+    }
+
     /// The diff id, where it can be had without reading the layer.
     pub(crate) async fn known_diff_id(&self, ctx: &Context) -> Result<Option<Digest>> {
         match self.0.found_out.diff_id.get() {
@@ -209,7 +215,7 @@ impl Layer {
                 &place.engine,
                 plain,
                 diff_id,
-                None,
+                self.told_size(),
                 diff_id.algorithm().hasher(),
                 0,
                 &place.stats,
@@ -225,7 +231,32 @@ impl Layer {
     pub(crate) async fn uncompressed_chunks(&self, ctx: &Context, expected: Option<&Digest>) -> Result<Chunks> {
         let place = self.0.home.place();
         let chunks = self.chunks(ctx).await?;
-        Ok(decompressed(&place.engine, chunks, expected, Limits::default(), &place.stats))
+        let plain = decompressed(&place.engine, chunks, expected, Limits::default(), &place.stats);
+        let check = Measured { plain, seen: 0, told: self.told_size(), digest: self.0.descriptor.digest.clone() };
+        Ok(Chunks::unfold(check, |mut check| async move { Ok(check.next().await?.map(|chunk| (chunk, check))) }))
+    }
+}
+
+/// A layer's tar, which is to have the size that was told of it. Its errors name the layer.
+struct Measured {
+    plain: Chunks,
+    seen: u64,
+    told: Option<u64>,
+    digest: Digest,
+}
+
+impl Measured {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        let chunk = self.plain.next().await.map_err(|e| e.or_subject(&self.digest))?;
+        self.seen += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        match self.told {
+            Some(told) if self.seen > told || chunk.is_none() && self.seen < told => {
+                let is = if self.seen > told { "more" } else { "fewer" };
+                let why = format!("the layer has {is} than the {told} bytes uncompressed that it was given with");
+                Err(Error::new(Code::DigestMismatch, why).subject(&self.digest))
+            }
+            _ => Ok(chunk),
+        }
     }
 }
 

@@ -12,9 +12,9 @@ use crate::error::{Code, Error, Result, invalid, malformed};
 use crate::layer::Layer;
 use crate::reader::Reader;
 use crate::source::Place;
-use crate::stream::{BlobOut, CHUNKED_DIGEST, CHUNKED_POSITION, ESTARGZ_DIGEST, Kind, Limits, MAX_LINKS, MAX_TOC};
+use crate::stream::{BlobOut, ESTARGZ_DIGEST, Kind, Limits, MAX_LINKS, MAX_TOC};
 use crate::stream::{Chunks, Spool, SpoolBlob, TarContent, TarEntry, TarStream, Toc, TocChunk, TocEntry, verified};
-use crate::stream::{chunked_position, clean, decompressed, estargz_toc, whole};
+use crate::stream::{chunked, chunked_position, clean, decompressed, estargz_toc, whole};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use std::collections::VecDeque;
@@ -28,8 +28,7 @@ impl Layer {
     /// Whether the layer's descriptor tells of a table of contents, as those of eStargz and zstd:chunked layers do.
     pub fn has_toc(&self) -> bool {
         let annotations = &self.descriptor().annotations;
-        let chunked = [CHUNKED_DIGEST, CHUNKED_POSITION].iter().all(|key| annotations.contains_key(*key));
-        chunked || annotations.contains_key(ESTARGZ_DIGEST)
+        annotations.contains_key(ESTARGZ_DIGEST) || chunked(annotations).is_some()
     }
 
     /// The layer's table of contents, fetched once and verified; `None` where the descriptor tells of none.
@@ -72,23 +71,30 @@ impl Layer {
     }
 
     pub(crate) async fn find_toc(&self, ctx: &Context) -> Result<Option<&Arc<Toc>>> {
-        let found = self.toc_cell().get_or_try_init(|| async {
-            let annotations = &self.descriptor().annotations;
-            let toc = match (annotations.get(ESTARGZ_DIGEST), annotations.get(CHUNKED_DIGEST)) {
-                (Some(digest), _) => self.read_estargz(digest, ctx).await.map(Some),
-                (None, Some(digest)) => match annotations.get(CHUNKED_POSITION) {
-                    Some(position) => self.read_chunked(digest, position, ctx).await.map(Some),
-                    None => Ok(None),
-                },
-                (None, None) => Ok(None),
-            };
-            toc.map(|toc| toc.map(Arc::new)).map_err(|e| e.or_subject(&self.descriptor().digest))
-        });
-        found.await.map(Option::as_ref)
+        self.toc_cell().get_or_try_init(|| self.read_toc(ctx)).await.map(Option::as_ref)
     }
 
-    async fn read_estargz(&self, digest: &str, ctx: &Context) -> Result<Toc> {
-        let expected = promised(digest)?;
+    /// The same, not kept where it was not known.
+    pub(crate) async fn look_at_toc(&self, ctx: &Context) -> Result<Option<Arc<Toc>>> {
+        match self.toc_cell().get() {
+            Some(known) => Ok(known.clone()),
+            None => self.read_toc(ctx).await,
+        }
+    }
+
+    async fn read_toc(&self, ctx: &Context) -> Result<Option<Arc<Toc>>> {
+        let annotations = &self.descriptor().annotations;
+        let toc = match (annotations.get(ESTARGZ_DIGEST), chunked(annotations)) {
+            (Some(digest), _) => self.read_estargz(Some(digest), ctx).await.map(Some),
+            (None, Some((digest, position))) => self.read_chunked(digest, position, ctx).await.map(Some),
+            (None, None) => Ok(None),
+        };
+        toc.map(|toc| toc.map(Arc::new)).map_err(|e| e.or_subject(&self.descriptor().digest))
+    }
+
+    /// The table of an eStargz blob; without a digest, as it is found.
+    pub(crate) async fn read_estargz(&self, digest: Option<&str>, ctx: &Context) -> Result<Toc> {
+        let expected = digest.map(promised).transpose()?;
         let place = self.home().place();
         let fetch = |range: Range<u64>| self.source().open_range(ctx, self.descriptor(), range).boxed();
         let size = self.descriptor().size;
@@ -96,7 +102,7 @@ impl Layer {
             return Err(malformed("the layer is not the eStargz that its descriptor tells of"));
         };
         let read = move || {
-            check(&expected, &json)?;
+            expected.map_or(Ok(()), |expected| check(&expected, &json))?;
             Toc::parse(&json, toc_at)
         };
         place.engine.pool().run(read).await?
@@ -120,8 +126,9 @@ impl Layer {
         let place = self.home().place();
         let state = Reading { layer: self.clone(), ctx: ctx.clone(), chunks: file.chunks.clone().into(), now: None };
         let content = Chunks::unfold(state, |mut state| async move { Ok(state.next().await?.map(|c| (c, state))) });
+        let by_themselves = file.chunks.len() < 2 && file.chunks.iter().all(|chunk| chunk.digest.is_some());
         match &file.digest {
-            Some(digest) if file.chunks.len() > 1 => verified(&place.engine, content, digest, file.size, &place.stats),
+            Some(digest) if !by_themselves => verified(&place.engine, content, digest, file.size, &place.stats),
             _ => content, // the one chunk is verified, or there is nothing
         }
     }

@@ -89,8 +89,15 @@ impl Blobs {
     fn source(&self, place: &Place) -> Arc<dyn Source> {
         Arc::new(Gathered { blobs: self.clone(), place: place.clone() })
     }
+    /// Where this blob comes from: of those that no part has, the ones that stand in their descriptors come from there.
+    fn source_of(&self, blob: &Descriptor, all: &Arc<dyn Source>) -> Arc<dyn Source> {
+        match inline(blob).filter(|_| !self.known.contains_key(&blob.digest)) {
+            Some(data) => Arc::new(Memory(data)),
+            None => all.clone(),
+        }
+    }
     fn can_have(&self, blob: &Descriptor) -> bool {
-        self.provider.is_some() || self.known.contains_key(&blob.digest) || blob.data.is_some()
+        self.provider.is_some() || self.known.contains_key(&blob.digest) || inline(blob).is_some()
     }
 }
 
@@ -199,7 +206,7 @@ impl Layer {
             return Err(Error::new(Code::NotFound, "no part has this blob").subject(&descriptor.digest));
         }
         let place = Place::here()?;
-        let source = blobs.source(&place);
+        let source = blobs.source_of(&descriptor, &blobs.source(&place));
         let layer = match diff_id {
             Some(diff_id) => Layer::written(descriptor, diff_id, source, Home::Local(place)),
             None => Layer::named(descriptor, None, source, Home::Local(place)),
@@ -226,7 +233,7 @@ impl Layer {
 fn image_of(blobs: &Blobs, descriptor: Descriptor, manifest: Manifest, source: &Arc<dyn Source>, home: Home) -> Image {
     let layer = |d: &Descriptor| match blobs.layers.get(&d.digest) {
         Some(layer) => layer.clone(),
-        None => Layer::named(d.clone(), None, source.clone(), home.clone()),
+        None => Layer::named(d.clone(), None, blobs.source_of(d, source), home.clone()),
     };
     let layers: Vec<Layer> = manifest.layers().iter().map(layer).collect();
     Image::gathered(descriptor, manifest, source.clone(), &layers, home)
@@ -243,6 +250,9 @@ impl Source for Gathered {
         async move {
             if let Some(known) = self.blobs.known.get(&blob.digest) {
                 return known.open(ctx, blob, offset).await;
+            }
+            if let Some(data) = inline(blob) {
+                return Memory(data).open(ctx, blob, offset).await;
             }
             let Some(provider) = self.blobs.provider.clone() else { return Err(missing(blob)) };
             let stream = Opening { provider, blob: blob.clone(), offset, stream: None };
@@ -270,6 +280,9 @@ impl Source for Gathered {
             if let Some(known) = self.blobs.known.get(&blob.digest) {
                 return known.has(ctx, blob).await;
             }
+            if inline(blob).is_some() {
+                return Ok(true);
+            }
             let Some(provider) = self.blobs.provider.clone() else { return Ok(false) };
             let (tx, rx) = oneshot::channel();
             let blob = blob.clone();
@@ -289,6 +302,13 @@ impl Source for Gathered {
         }
         .boxed()
     }
+}
+
+/// The content that stands in the descriptor itself, where it is the one that is meant.
+fn inline(blob: &Descriptor) -> Option<Bytes> {
+    let fits = |data: &&Bytes| data.len() as u64 == blob.size;
+    let data = blob.data.as_ref().filter(fits)?;
+    (Digest::of(blob.digest.algorithm(), data) == blob.digest).then(|| data.clone())
 }
 
 fn missing(blob: &Descriptor) -> Error {

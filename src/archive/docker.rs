@@ -29,6 +29,18 @@ pub(super) struct Saved {
     layout: Option<Layout>,
 }
 
+/// That what the options ask for leaves the tars of the layers as they are. The config of what docker saved is given,
+/// byte for byte, and names their diff ids.
+pub(crate) fn check_tars_stay(options: &Options) -> Result<()> {
+    match options.compression.and_then(|c| c.kind) {
+        Some(Compression::Estargz) => {
+            let why = "eStargz changes the layers' diff ids, and the config stays as it was saved; use recompress";
+            Err(Error::new(Code::Unsupported, why))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Saved {
     pub(super) async fn read(entries: &Entries, found: &Found) -> Result<Saved> {
         let raw = entries.small(found, MAX_DOCUMENT).await?;
@@ -55,6 +67,7 @@ impl Saved {
         options: &Options,
         ctx: &Context,
     ) -> Result<Image> {
+        check_tars_stay(options)?;
         let work = Work { archive, options, ctx };
         let mut meant: Vec<&SavedImage> = Vec::new();
         for image in &self.images {

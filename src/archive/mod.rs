@@ -20,6 +20,7 @@ mod save_v1;
 mod tar;
 mod write;
 
+pub(crate) use docker::check_tars_stay;
 pub use write::ArchiveItem;
 pub(crate) use write::stream;
 
@@ -190,11 +191,12 @@ impl Archive {
     /// An archive of `docker save` has no manifests, so that one is made: of Docker's types, or of OCI's with the
     /// option format, for which compressed layers are read once: their names are not trusted to be their digests. The
     /// layers stay as they are, unless the options name a sink or a compression: then plain ones are compressed, and all
-    /// that are compressed otherwise than asked for are compressed anew, in one pass into that sink. Where the archive has the manifest too (OCI, Docker ≥ 25) and nothing of that is asked for, it is the one
-    /// that counts.
+    /// that are compressed otherwise than asked for are compressed anew, in one pass into that sink. Where the archive
+    /// has the manifest too (OCI, Docker ≥ 25) and nothing of that is asked for, it is the one that counts.
     ///
     /// Errors: `NotFound`; `InvalidArgument` where there are several and none is named; `Malformed` where manifest.json,
-    /// config and layers don't fit; `DigestMismatch`. Options: platform, format, sink, compression.
+    /// config and layers don't fit; `DigestMismatch`; `Unsupported` for eStargz, where the archive has a config whose
+    /// diff ids that would change: [`Image::recompress`] makes one. Options: platform, format, sink, compression.
     pub fn image(&self, name: Option<&str>, options: &Options, ctx: &Context) -> Task<Image> {
         let only = options.only("the image of an archive", &["platform", "format", "sink", "compression"]);
         if let Err(e) = only {

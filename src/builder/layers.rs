@@ -32,6 +32,8 @@ pub(super) struct Stack {
     told: Option<Told>,
     /// The line of history that was written last.
     line: Option<usize>,
+    /// The layer that was replaced last, where there was no line for it.
+    replaced: Option<usize>,
     family: Format,
 }
 
@@ -44,7 +46,15 @@ struct Told {
 impl Stack {
     pub(super) fn new(layers: &[Layer], family: Format) -> Stack {
         let entries = layers.iter().map(|l| l.descriptor().clone()).collect();
-        Stack { layers: layers.to_vec(), entries, fixed: BTreeSet::new(), told: None, line: None, family }
+        Stack {
+            layers: layers.to_vec(),
+            entries,
+            fixed: BTreeSet::new(),
+            told: None,
+            line: None,
+            replaced: None,
+            family,
+        }
     }
     pub(super) fn told(mut self, doc: &ConfigDoc) -> Stack {
         let diff_ids = doc.rootfs.diff_ids.clone().unwrap_or_default();
@@ -70,19 +80,19 @@ impl Stack {
             Step::Add(layer) => {
                 self.entries.push(entry(layer.descriptor(), self.family));
                 if let Some(told) = &mut self.told {
-                    told.pad();
+                    told.in_step(self.layers.len())?;
                     told.diff_ids.push(layer.find_diff_id(ctx).await?.clone());
                     told.history.push(History::default());
-                    self.line = Some(told.history.len() - 1);
+                    (self.line, self.replaced) = (Some(told.history.len() - 1), None);
                 }
                 self.layers.push(layer);
             }
             Step::Empty => {
                 let Some(told) = &mut self.told else {
-                    let why = "history is part of an image config, and the image has none";
-                    return Err(Error::new(Code::InvalidArgument, why));
+                    return Err(no_history());
                 };
                 told.pad();
+                told.lines()?;
                 told.history.push(History { empty_layer: true, ..History::default() });
                 self.line = Some(told.history.len() - 1);
             }
@@ -99,6 +109,7 @@ impl Stack {
             Step::Replace(i, layer) => {
                 self.entries[i] = entry(layer.descriptor(), self.family);
                 self.fixed.remove(&i);
+                (self.line, self.replaced) = (None, Some(i));
                 if let Some(told) = &mut self.told {
                     self.line = told.line_of(i)?;
                     told.diff_ids[i] = layer.find_diff_id(ctx).await?.clone();
@@ -106,6 +117,12 @@ impl Stack {
                 self.layers[i] = layer;
             }
             Step::History(new) => {
+                let Some(told) = &mut self.told else { return Err(no_history()) };
+                if let (None, Some(i)) = (self.line, self.replaced) {
+                    // There was no history at all: now there is something to tell.
+                    told.pad();
+                    self.line = told.line_of(i)?;
+                }
                 let line = self.line.and_then(|line| self.told.as_mut()?.history.get_mut(line));
                 if let Some(line) = line {
                     *line = History { empty_layer: line.empty_layer, extra: line.extra.clone(), ..new };
@@ -123,7 +140,21 @@ impl Stack {
     }
 }
 
+fn no_history() -> Error {
+    Error::new(Code::InvalidArgument, "history is part of an image config, and the image has none")
+}
+
 impl Told {
+    /// That there is a diff id and, where there is a history, a line for each of so many layers.
+    fn in_step(&mut self, layers: usize) -> Result<()> {
+        if self.diff_ids.len() != layers {
+            let why = format!("the config names {} diff ids for {layers} layers", self.diff_ids.len());
+            return Err(Error::new(Code::Malformed, why));
+        }
+        self.pad();
+        self.lines().map(drop)
+    }
+
     /// A history that tells of fewer layers than there are, or of none, gets a line for each that it left out.
     fn pad(&mut self) {
         let there = self.history.iter().filter(|h| !h.empty_layer).count();
@@ -141,9 +172,15 @@ impl Told {
             return Ok(None);
         }
         self.pad();
+        Ok(Some(self.lines()?[layer]))
+    }
+
+    /// The lines that tell of layers: as many as there are.
+    fn lines(&self) -> Result<Vec<usize>> {
         let lines: Vec<usize> = (0..self.history.len()).filter(|i| !self.history[*i].empty_layer).collect();
+        let count = self.diff_ids.len();
         match lines.len() == count {
-            true => Ok(Some(lines[layer])),
+            true => Ok(lines),
             false => {
                 let why = format!("the history tells of {} layers, and there are {count}", lines.len());
                 Err(Error::new(Code::Malformed, why))

@@ -53,7 +53,8 @@ impl ImageBuilder {
     }
 
     /// Puts a layer on top, with one history entry of time zero. Its media type follows the image's family. (A base
-    /// with layers and without history gets an entry for each of them: history and layers stay in step.)
+    /// with layers and without history gets an entry for each of them: history and layers stay in step.) Building:
+    /// `Malformed` where the base's history or its diff ids are of another number of layers.
     pub fn add_layer(&mut self, layer: &Layer) -> &mut Self {
         self.last = Some(self.count);
         self.count += 1;
@@ -74,7 +75,8 @@ impl ImageBuilder {
         self.last = None;
         Ok(self.step(Step::Remove(i)))
     }
-    /// Puts another layer in the place of one; the history entry stays, unless [`ImageBuilder::set_history`] follows.
+    /// Puts another layer in the place of one; the history entry stays, unless [`ImageBuilder::set_history`] follows,
+    /// for which a base without history gets an entry for each of its layers.
     ///
     /// Errors: as for [`ImageBuilder::remove_layer`].
     pub fn replace_layer(&mut self, i: usize, layer: &Layer) -> Result<&mut Self> {
@@ -85,7 +87,8 @@ impl ImageBuilder {
     /// What the history says of the layer, or of the step without one, that was added or replaced last. `created` is
     /// RFC 3339; empty texts say nothing.
     ///
-    /// Errors: `InvalidArgument` where nothing was added yet, or the time is none.
+    /// Errors: `InvalidArgument` where nothing was added yet, or the time is none. Building: `InvalidArgument` where the
+    /// image has no image config.
     pub fn set_history(
         &mut self,
         created_by: &str,

@@ -2,7 +2,7 @@
 
 use super::http::{Body, WORK, printable};
 use super::{Daemon, ImageDetails, escaped};
-use crate::archive::Archive;
+use crate::archive::{Archive, check_tars_stay};
 use crate::context::Context;
 use crate::engine::Task;
 use crate::error::{Code, Error, Result};
@@ -23,9 +23,11 @@ impl Daemon {
     /// compressed on the way.
     ///
     /// Errors: `NotFound`; `Unavailable` with the daemon's words; `DigestMismatch` where the archive holds another
-    /// image; `Malformed` where it is none; `Io` for the disk. Options: format, sink, compression.
+    /// image; `Malformed` where it is none; `Unsupported` for eStargz, which [`Image::recompress`] makes; `Io` for the
+    /// disk. Options: format, sink, compression.
     pub fn image(&self, name: &str, options: &Options, ctx: &Context) -> Task<Image> {
-        if let Err(e) = options.only("daemon image", &["format", "sink", "compression"]) {
+        let read = options.only("daemon image", &["format", "sink", "compression"]);
+        if let Err(e) = read.and_then(|()| check_tars_stay(options)) {
             return Task::ready(Err(e));
         }
         let (name, options) = (name.to_owned(), options.clone());

@@ -212,7 +212,8 @@ pub unsafe extern "C" fn parb_archive_refs(archive: *const parb_archive) -> *con
 ///
 /// Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: there are several images and none is named; PARB_MALFORMED:
 /// manifest.json, config and layers don't fit; PARB_DIGEST_MISMATCH: content is not what its name says;
-/// PARB_UNSUPPORTED: a sink, a compression or the format "docker" for an image of an OCI archive; those of the sink.
+/// PARB_UNSUPPORTED: a sink, a compression or the format "docker" for an image of an OCI archive, or "estargz" for one
+/// of docker save, whose config would name other diff ids (parb_image_recompress makes it); those of the sink.
 ///
 /// @param name     a name as it stands in the archive or fully written, or the digest of the manifest or the config;
 ///                 NULL: the only image

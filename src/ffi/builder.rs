@@ -87,7 +87,8 @@ pub unsafe extern "C" fn parb_image_builder_replace_layer(
 }
 
 /// What the history says of the layer (or step without one) added or replaced last. Each text may be NULL: nothing is
-/// said.
+/// said. Of an image without history that a layer is replaced in, every layer gets a line. Building fails with
+/// PARB_INVALID_ARGUMENT where there is no image config to hold it.
 ///
 /// @param rfc3339  when; NULL: time zero
 /// @since 0.1

@@ -12,9 +12,11 @@ use crate::ffi::report::{ReportHandle, parb_report};
 use crate::{Report, Result, Task};
 
 /// Everything that is wrong with an image: digests, sizes and diff ids of all blobs, however they are compressed; media
-/// types that say otherwise than the bytes; paths that come twice in one layer; what config, history and manifest say of
-/// each other. Layers that their makers host themselves are left out, and told of as events ("skip"). Blocks while it
-/// reads every blob; with the option fast only the config is read.
+/// types that say otherwise than the bytes; paths that come twice in one layer; tables of contents (eStargz,
+/// zstd:chunked) that say otherwise than their layers; what config, history and manifest say of each other. What is
+/// wrong with a layer has its digest as subject, and the entry in the message. Layers that their makers host themselves
+/// are left out, and told of as events ("skip"). Blocks while it reads every blob; with the option fast only the config
+/// is read. (A layer that ends like eStargz without an annotation that says so is read twice.)
 ///
 /// Errors: PARB_CANCELLED, PARB_TIMED_OUT; all else is in the report.
 ///

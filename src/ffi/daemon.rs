@@ -343,7 +343,8 @@ unsafe fn history(
 /// the layers are compressed on the way. Blocks while the daemon sends it.
 ///
 /// Errors: PARB_NOT_FOUND, with the name as subject; PARB_UNAVAILABLE with the daemon's words; PARB_DIGEST_MISMATCH:
-/// it sent another image; PARB_MALFORMED: it sent none; PARB_IO: the disk.
+/// it sent another image; PARB_MALFORMED: it sent none; PARB_UNSUPPORTED: "estargz", which would change the config
+/// (parb_image_recompress makes it); PARB_IO: the disk.
 ///
 /// @param name     a name, with or without a tag, or an id
 /// @param options  format: whose media types the manifest carries ("docker" without it); sink, compression

@@ -14,11 +14,14 @@ use bytes::Bytes;
 use std::ffi::c_char;
 
 /// The image with every layer compressed as the options say, or plain layers as gzip where they don't, streaming: the
-/// diff ids, and with them the config, stay, and are verified on the way. Layers that are compressed so already are
-/// kept, unless a level is asked for; layers that their makers host themselves, and what is no layer, are left alone.
-/// Media types follow the content (in a Docker image zstd has the OCI's). Blocks while layers are read and written.
+/// diff ids, and with them the config, stay, and are verified on the way. Only "estargz" puts entries of its own into
+/// the layers, and the config gets their new diff ids. Layers that are compressed so already are kept, unless a level
+/// is asked for (of eStargz, those whose descriptors name their tables); layers that their makers host themselves, and
+/// what is no layer, are left alone. Media types follow the content (in a Docker image zstd has the OCI's). Blocks
+/// while layers are read and written.
 ///
-/// Errors: PARB_DIGEST_MISMATCH; those of the network and the sink.
+/// Errors: PARB_DIGEST_MISMATCH; PARB_MALFORMED, for "estargz": the config has another number of diff ids than there
+/// are layers; PARB_UNSUPPORTED: eStargz has no words for an entry; those of the network and the sink.
 ///
 /// @param options  compression, sink, jobs
 /// @since 0.1
@@ -384,7 +387,9 @@ unsafe fn layer_for_windows(
 }
 
 /// The image with another content of one file, which is a layer on top. Mode and owner of the file that was there stay;
-/// a new one is 0644 and root's. Blocks while the layers are searched for the old file and the new layer is written.
+/// a new one is 0644 and root's. Symbolic links are followed within the image, at the path itself too, as by
+/// parb_image_open_file; where one leads to nothing, the file is made there. Blocks while the layers are searched for
+/// the old file and the new layer is written.
 ///
 /// Errors: PARB_INVALID_ARGUMENT: the path is none, or names a directory; those of the network and the sink.
 ///

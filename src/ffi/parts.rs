@@ -171,8 +171,8 @@ fn opener(open: parb_open_cb, exists: parb_exists_cb, foreign: Foreign) -> impl 
     }
 }
 
-/// An image from its manifest; config and layers are among `blobs`, or opened when they are read. Non-distributable
-/// layers may be missing. Never blocks.
+/// An image from its manifest; config and layers are among `blobs`, stand in their descriptors ("data"), or are opened
+/// when they are read. Non-distributable layers may be missing. Never blocks.
 ///
 /// Errors: the first mistake in `blobs`; PARB_MALFORMED, PARB_UNSUPPORTED: no image manifest; PARB_NOT_FOUND with the
 /// digest of a blob that is not among the parts.
@@ -223,12 +223,14 @@ pub unsafe extern "C" fn parb_index_from_parts(
     })
 }
 
-/// A layer whose bytes are among `blobs`, or opened when they are read. Never blocks.
+/// A layer whose bytes are among `blobs`, stand in its descriptor ("data"), or are opened when they are read. What is
+/// said of it is checked when it is read: reading its tar fails with PARB_DIGEST_MISMATCH where that has another
+/// digest or size. Never blocks.
 ///
 /// Errors: the first mistake in `blobs`; PARB_NOT_FOUND: no part has it.
 ///
 /// @param diff_id            the digest of its uncompressed tar; NULL: found out by reading it, when it is asked for
-/// @param uncompressed_size  bytes of that tar; -1: found out by reading it, when it is asked for
+/// @param uncompressed_size  bytes of that tar, which parb_layer_uncompressed_size gives; -1: found out by reading it
 /// @param options            none are read
 /// @since 0.1
 #[unsafe(no_mangle)]

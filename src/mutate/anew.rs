@@ -2,11 +2,12 @@
 
 use crate::builder::layer_entry;
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Result, malformed};
+use crate::image::Image;
 use crate::layer::Layer;
-use crate::oci::Descriptor;
+use crate::oci::{Config, Descriptor};
 use crate::options::Format;
-use crate::stream::Compression;
+use crate::stream::{CHUNKED, Compression};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use std::collections::{HashMap, HashSet};
 
@@ -14,8 +15,20 @@ use std::collections::{HashMap, HashSet};
 const AT_ONCE: u32 = 1;
 
 /// Annotations of a layer's descriptor that describe its compressed bytes: tables of contents, and where they are.
-const OF_THE_BYTES: [&str; 3] =
-    ["containerd.io/snapshot/stargz/", "io.containers.estargz.", "io.github.containers.zstd-chunked."];
+const OF_THE_BYTES: [&str; 4] = ["containerd.io/snapshot/stargz/", "io.containers.estargz.", CHUNKED[0], CHUNKED[1]];
+
+/// The annotation of a layer's descriptor that names its diff id.
+const UNCOMPRESSED: &str = "containerd.io/uncompressed";
+
+/// The diff ids of an image whose layers' tars will change: one for each layer.
+pub(super) fn diff_ids(image: &Image, config: &Config) -> Result<Vec<Digest>> {
+    let claimed = config.diff_ids();
+    if claimed.len() != image.layers().len() {
+        let why = format!("the config names {} diff ids for {} layers", claimed.len(), image.layers().len());
+        return Err(malformed(why).subject(image.digest()));
+    }
+    Ok(claimed.to_vec())
+}
 
 /// What `remake` makes of every distributable layer, each blob once.
 pub(super) async fn each<T: Send, F>(
@@ -51,6 +64,14 @@ pub(super) fn entry(old: &Descriptor, new: &Descriptor, family: Format) -> Descr
     Descriptor { media_type, size, digest, data: None, urls: Vec::new(), annotations, ..old.clone() }
 }
 
+/// The same entry of a layer that has this diff id.
+pub(super) fn with_diff_id(mut entry: Descriptor, diff_id: &Digest) -> Descriptor {
+    if let Some(said) = entry.annotations.get_mut(UNCOMPRESSED) {
+        *said = diff_id.to_string();
+    }
+    entry
+}
+
 /// The same bytes under the name that fits them.
 pub(super) fn named(old: &Descriptor, content: Compression, family: Format) -> Descriptor {
     let told = old.media_type.compression().map(of);
@@ -78,7 +99,13 @@ mod tests {
     fn what_was_about_the_old_bytes_goes() {
         let mut old = Descriptor::of(MediaType::DOCKER_LAYER_GZIP, b"old");
         old.urls = vec!["https://elsewhere".into()];
-        for key in ["containerd.io/snapshot/stargz/toc.digest", "io.github.containers.zstd-chunked.position", "mine"] {
+        let tables = [
+            "containerd.io/snapshot/stargz/toc.digest",
+            "io.github.containers.zstd-chunked.manifest-position",
+            "io.containers.zstd-chunked.manifest-checksum",
+            "io.containers.zstd-chunked.manifest-position",
+        ];
+        for key in tables.into_iter().chain(["mine"]) {
             old.annotations.insert(key.into(), "x".into());
         }
         let new = Descriptor::of(MediaType::OCI_LAYER_GZIP, b"new");

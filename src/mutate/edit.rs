@@ -21,8 +21,8 @@ impl Image {
     /// This image with another content of the file at `path` (from the root, with or without a leading slash), or
     /// without what is there. Mode, owner and extended attributes of the file that was there stay; a new one is 0644,
     /// root's and of the time 0 or `SOURCE_DATE_EPOCH`. Symbolic links on the way are followed within the image, for which
-    /// all layers are read; the new layer has the directories above the file as they are. In an image for Windows, the
-    /// path is that below `Files/`.
+    /// all layers are read; so is one at `path` itself, as in [`Image::read_file`], unless it is to be removed. The new
+    /// layer has the directories above the file as they are. In an image for Windows, the path is that below `Files/`.
     ///
     /// Errors: `InvalidArgument` where the path is none, or there is something else than a file that is to get a
     /// content; `NotFound` where there is nothing to remove; `LimitExceeded` over 64 MiB; `Malformed` and `Unsupported` for
@@ -43,7 +43,7 @@ impl Image {
         self.home().clone().spawn(ctx, |ctx| async move {
             let windows = image.config_holder().get(&ctx).await?.platform().is_some_and(|p| p.os == "windows");
             let inside = if windows { in_files(&path) } else { path.clone() };
-            let Some(mut placed) = place(&image, inside.as_bytes(), windows, &ctx).await? else {
+            let Some(mut placed) = place(&image, inside.as_bytes(), data.is_some(), windows, &ctx).await? else {
                 return Err(match data {
                     Some(_) => invalid("something above it is no directory").subject(shown(&path)),
                     None => nothing_there(&path),
@@ -83,6 +83,10 @@ fn nothing_there(path: &str) -> Error {
 /// `asked` is the path as it was given, which errors name.
 fn entry_for(asked: &str, remove: bool, placed: Placed, now: i64) -> Result<TarEntry> {
     let (path, time) = (&placed.path[..], Timestamp { secs: now, nanos: 0 });
+    // Only a link leads there: it would hide something instead of making a file.
+    if path.split(|b| *b == b'/').any(|part| part.starts_with(b".wh.")) {
+        return Err(invalid("a link leads to the path of a whiteout").subject(shown(asked)));
+    }
     match (remove, placed.there) {
         (true, None) => Err(nothing_there(asked)),
         (true, Some(_)) => {

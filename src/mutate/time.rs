@@ -6,7 +6,7 @@ use crate::builder::family;
 use crate::context::Context;
 use crate::digest::Digest;
 use crate::engine::Task;
-use crate::error::{Code, Error, Result, invalid};
+use crate::error::{Result, invalid};
 use crate::image::Image;
 use crate::layer::Layer;
 use crate::oci::Time;
@@ -19,8 +19,6 @@ use std::collections::HashMap;
 
 /// PAX records that tell times other than that of the last change.
 const OTHER_TIMES: [&[u8]; 3] = [b"atime", b"ctime", b"LIBARCHIVE.creationtime"];
-/// The annotation of a layer's descriptor that names its diff id.
-const UNCOMPRESSED: &str = "containerd.io/uncompressed";
 
 impl Image {
     /// This image with one time, in RFC 3339: every entry of every layer was changed then, and last accessed never; the
@@ -73,25 +71,18 @@ impl Timing<'_> {
             return Err(invalid(format!("the image has no image config to change, but a {what}")));
         }
         let config = image.config_holder().get(ctx).await?;
-        let claimed = config.diff_ids();
-        if claimed.len() != image.layers().len() {
-            let why = format!("the config names {} diff ids for {} layers", claimed.len(), image.layers().len());
-            return Err(Error::new(Code::Malformed, why).subject(image.digest()));
-        }
+        let mut diff_ids = anew::diff_ids(image, config)?;
         let seconds = if self.time.is_zero() { 0 } else { self.time.unix() };
         let remake = |layer: Layer| async move { self.layer(&layer, seconds, ctx).await };
         let made: HashMap<Digest, Layer> = anew::each(image.layers(), self.options.jobs, remake).await?;
 
         let (mut edit, mut doc) = (manifest.edit(), config.edit());
         let mut layers = image.layers().to_vec();
-        let (mut entries, mut diff_ids) = (manifest.layers().to_vec(), claimed.to_vec());
+        let mut entries = manifest.layers().to_vec();
         for ((layer, entry), diff_id) in layers.iter_mut().zip(&mut entries).zip(&mut diff_ids) {
             let Some(new) = made.get(&entry.digest) else { continue };
-            *entry = anew::entry(entry, new.descriptor(), family(manifest));
             *diff_id = new.find_diff_id(ctx).await?.clone();
-            if let Some(said) = entry.annotations.get_mut(UNCOMPRESSED) {
-                *said = diff_id.to_string();
-            }
+            *entry = anew::with_diff_id(anew::entry(entry, new.descriptor(), family(manifest)), diff_id);
             *layer = new.clone();
         }
         let config = doc.doc_mut();

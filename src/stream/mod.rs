@@ -51,7 +51,7 @@ pub(crate) use tar::{
 };
 pub(crate) use write::FileWriter;
 
-pub(crate) use toc::{CHUNKED_DIGEST, CHUNKED_POSITION, ESTARGZ_DIGEST, ESTARGZ_SIZE};
+pub(crate) use toc::{CHUNKED, ESTARGZ_DIGEST, ESTARGZ_SIZE, FOOTER_LEN, chunked, read_footer, tell_of_table};
 pub(crate) use toc::{MAX_LINKS, MAX_TOC, TOC_NAME, chunked_position, clean, estargz as estargz_toc, whole};
 pub use toc::{Toc, TocChunk, TocEntry, TocKind};
 

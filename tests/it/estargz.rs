@@ -1,9 +1,13 @@
 //! Layers with a table of contents, against our own registry: what is fetched, and what happens when it is not right.
 
+use crate::makes::rich_tar;
 use parbuckle::{
-    Client, ClientOptions, Code, Compression, CompressionOptions, Context, Image, ImageBuilder, Keychain, Layer,
-    LayerBuilder, MediaType, Options, Reference, Result, Server, ServerOptions, SinkHandle,
+    Blobs, Client, ClientOptions, Code, Compression, CompressionOptions, Context, Descriptor, Digest, Image,
+    ImageBuilder, Keychain, Layer, LayerBuilder, MediaType, Options, Reference, Result, Server, ServerOptions,
+    SinkHandle,
 };
+use serde_json::{Value, json};
+use std::io::Write as _;
 use std::time::Duration;
 
 const DIGEST: &str = "containerd.io/snapshot/stargz/toc.digest";
@@ -194,4 +198,252 @@ fn a_file_of_an_image() {
         }
         assert!(read("stargz.index.json").unwrap().starts_with(b"{\"version\":1,"));
     }
+}
+
+/// Landmark and table are entries of the tar: the config says what the tars are now.
+#[test]
+fn a_whole_image_as_estargz() {
+    let site = Site::new(&[]);
+    let made = |kind, seed| {
+        let mut builder = LayerBuilder::new();
+        builder.add_bytes(&format!("etc/{seed}"), 0o644, &noise(70_000, seed)).unwrap();
+        builder.build(&site.sink("made", kind), &site.ctx).wait().unwrap()
+    };
+    let mut builder = ImageBuilder::from_scratch();
+    builder.add_layer(&made(Compression::Gzip, 1)).add_layer(&made(Compression::Zstd, 2));
+    let told = made(Compression::None, 3);
+    let diff_id = told.diff_id(&site.ctx).wait().unwrap();
+    builder.add_layer(&told).set_layer_annotation("containerd.io/uncompressed", Some(diff_id.as_str())).unwrap();
+    builder.add_layer(&made(Compression::Estargz, 4));
+    let image = builder.build(&Options::new(), &site.ctx).wait().unwrap();
+    let recompress = |image: &Image, kind, level| {
+        let compression = CompressionOptions { kind: Some(kind), level };
+        image.recompress(&Options::new().compression(compression), &site.ctx).wait().unwrap()
+    };
+    let sound = |what: &str, image: &Image| {
+        let report = image.examine(&Options::new(), &site.ctx).wait().unwrap();
+        assert!(report.is_clean(), "{what}: {}", report.to_json());
+        site.client.push(&site.name("made:1"), image, &Options::new(), &site.ctx).wait().unwrap();
+        let back = site.client.pull(&site.name("made:1"), &Options::new(), &site.ctx).wait().unwrap();
+        let all: Vec<bool> = back.layers().iter().map(Layer::has_toc).collect();
+        for seed in 1..5 {
+            let mut reader = back.read_file(format!("etc/{seed}"), &Options::new(), &site.ctx).wait().unwrap();
+            let (mut buf, mut len) = (vec![0; 100_000], 0);
+            while let n @ 1.. = reader.read(&mut buf[len..], &site.ctx).unwrap() {
+                len += n;
+            }
+            assert!(buf[..len] == noise(70_000, seed), "{what}: {seed}");
+        }
+        all
+    };
+    let lazy = recompress(&image, Compression::Estargz, None);
+    assert_eq!(sound("eStargz", &lazy), [true; 4]);
+    assert_eq!(lazy.layers()[3].descriptor(), image.layers()[3].descriptor(), "it was eStargz already");
+    let config = lazy.config(&site.ctx).wait().unwrap();
+    assert_eq!(config.history(), image.config(&site.ctx).wait().unwrap().history());
+    assert_ne!(config.diff_ids()[2], diff_id);
+    assert_eq!(lazy.manifest().layers()[2].annotations["containerd.io/uncompressed"], config.diff_ids()[2].as_str());
+    assert_eq!(recompress(&lazy, Compression::Estargz, None).digest(), lazy.digest(), "nothing is left to do");
+    let smaller = recompress(&lazy, Compression::Estargz, Some(9));
+    assert_eq!(sound("level 9", &smaller), [true; 4]);
+    assert_ne!(smaller.layers()[0].descriptor().digest, lazy.layers()[0].descriptor().digest);
+    assert_eq!(sound("zstd", &recompress(&smaller, Compression::Zstd, None)), [false; 4]);
+    assert_eq!(recompress(&lazy, Compression::Gzip, None).digest(), lazy.digest(), "eStargz is gzip");
+
+    // An annotation that is not true of the layer is no reason to keep it.
+    let mut stale = ImageBuilder::from_scratch();
+    stale.add_layer(&made(Compression::Gzip, 1)).set_layer_annotation(DIGEST, Some("sha256:00")).unwrap();
+    for seed in 2..5 {
+        stale.add_layer(&made(Compression::Gzip, seed));
+    }
+    let stale = stale.build(&Options::new(), &site.ctx).wait().unwrap();
+    assert_eq!(sound("a stale annotation", &recompress(&stale, Compression::Estargz, None)), [true; 4]);
+}
+
+/// A layer of these bytes, gzip, with these annotations.
+fn gzip_of(bytes: Vec<u8>, annotations: &[(&str, String)]) -> Layer {
+    let mut descriptor = Descriptor::of(MediaType::OCI_LAYER_GZIP, &bytes);
+    for (key, value) in annotations {
+        descriptor.annotations.insert((*key).into(), value.clone());
+    }
+    Layer::from_parts(descriptor, None, None, Blobs::new().add_bytes(bytes.into())).unwrap()
+}
+
+fn stored(layer: &Layer, ctx: &Context) -> Vec<u8> {
+    let (mut reader, mut all) = (layer.open(ctx).wait().unwrap(), Vec::new());
+    loop {
+        match reader.next(ctx).wait().unwrap() {
+            piece if piece.is_empty() => return all,
+            piece => all.extend_from_slice(&piece),
+        }
+    }
+}
+
+/// The same eStargz with another table, to which footer and annotations are true.
+fn retold(
+    layer: &Layer,
+    ctx: &Context,
+    change: impl FnOnce(&mut Vec<Value>),
+) -> (Vec<u8>, [(&'static str, String); 2]) {
+    let blob = stored(layer, ctx);
+    let footer = blob.len() - 51;
+    let toc_at = std::str::from_utf8(&blob[footer + 16..footer + 32]).unwrap();
+    let toc_at = usize::from_str_radix(toc_at, 16).unwrap();
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(&blob[toc_at..footer]));
+    let mut table: Value = serde_json::from_reader(archive.entries().unwrap().next().unwrap().unwrap()).unwrap();
+    change(table["entries"].as_array_mut().unwrap());
+    let table = serde_json::to_vec(&table).unwrap();
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(table.len() as u64);
+    tar.append_data(&mut header, "stargz.index.json", &table[..]).unwrap();
+    let mut member = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+    member.write_all(&tar.into_inner().unwrap()).unwrap();
+    let made = [&blob[..toc_at], &member.finish().unwrap(), &blob[footer..]].concat();
+    let plain = std::io::copy(&mut flate2::read::MultiGzDecoder::new(&made[..]), &mut std::io::sink()).unwrap();
+    (made, [(DIGEST, Digest::sha256(&table).to_string()), (SIZE, plain.to_string())])
+}
+
+/// What is wrong with the one layer of an image: always told of that layer.
+fn wrong_with(layer: &Layer, ctx: &Context) -> Vec<String> {
+    let image = ImageBuilder::from_scratch().add_layer(layer).build(&Options::new(), ctx).wait().unwrap();
+    let report = image.examine(&Options::new(), ctx).wait().unwrap();
+    let first = layer.validate(&Options::new(), ctx).wait().err();
+    assert_eq!(first.map(|e| e.message().to_owned()), report.findings().first().map(|f| f.message.clone()));
+    for finding in report.findings() {
+        assert_eq!(finding.subject, layer.descriptor().digest.as_str(), "{}", finding.message);
+    }
+    assert!(image.examine(&Options::new().fast(), ctx).wait().unwrap().is_clean(), "nothing is read for that");
+    report.findings().iter().map(|f| f.message.clone()).collect()
+}
+
+#[test]
+fn a_table_that_lies_is_found() {
+    let ctx = Context::with_timeout(Duration::from_secs(60));
+    let estargz = Options::new().compression(CompressionOptions { kind: Some(Compression::Estargz), level: None });
+    let mut builder = LayerBuilder::new();
+    builder.add_bytes("etc/small", 0o644, b"small").unwrap();
+    builder.add_bytes("etc/large", 0o600, &[b'x'; 5 << 20]).unwrap();
+    builder.add_symlink("etc/link", "small").unwrap();
+    builder.add_bytes("etc/zeros", 0o644, &[0; 100]).unwrap();
+    builder.add_bytes("etc/twice", 0o644, b"first").unwrap();
+    builder.add_bytes("etc/twice", 0o644, b"second").unwrap();
+    let layer = builder.build(&estargz, &ctx).wait().unwrap();
+    let rich = Layer::from_bytes(rich_tar().into(), &estargz, &ctx).wait().unwrap();
+    assert_eq!(wrong_with(&rich, &ctx), Vec::<String>::new());
+    assert_eq!(wrong_with(&layer, &ctx), ["etc/twice is there twice"]);
+
+    fn at<'a>(entries: &'a mut [Value], name: &str) -> &'a mut Value {
+        entries.iter_mut().find(|e| e["name"] == name).unwrap()
+    }
+    type Lie = fn(&mut Vec<Value>);
+    let lies: [(&[&str], Lie); 13] = [
+        (&[], |_| ()),
+        (
+            &[
+                "etc/small is not in the table of contents",
+                "etc/evil is in the table of contents, and not in the layer",
+            ],
+            |e| at(e, "etc/small")["name"] = json!("etc/evil"),
+        ),
+        (&["etc/link is in the table of contents, and not in the layer"], |e| {
+            let more = at(e, "etc/link").clone();
+            e.push(more);
+        }),
+        (&["etc/link is not in the table of contents"], |e| e.retain(|e| e["name"] != "etc/link")),
+        (&["etc/small has the size 4 in the table of contents, and in the layer 5"], |e| {
+            at(e, "etc/small")["size"] = json!(4);
+        }),
+        (&["etc/large has the mode 4755 in the table of contents, and in the layer 600"], |e| {
+            at(e, "etc/large")["mode"] = json!(0o4755);
+        }),
+        (&["etc/large has the owner 7:0 in the table of contents, and in the layer 0:0"], |e| {
+            at(e, "etc/large")["uid"] = json!(7);
+        }),
+        (&["etc/link has the target large in the table of contents, and in the layer small"], |e| {
+            at(e, "etc/link")["linkName"] = json!("large");
+        }),
+        (&["etc/link is 'hardlink' in the table of contents, and in the layer symlink"], |e| {
+            at(e, "etc/link")["type"] = json!("hardlink");
+        }),
+        (&["etc/small has the digest sha256:0000"], |e| {
+            at(e, "etc/small")["digest"] = json!(format!("sha256:{:064}", 0));
+        }),
+        (&["etc/large has the digest sha256:0000"], |e| {
+            let second = e.iter_mut().find(|e| e["type"] == "chunk").unwrap();
+            second["chunkDigest"] = json!(format!("sha256:{:064}", 0));
+        }),
+        (&["etc/small has zeros at byte 0 in the table of contents, and others in the layer"], |e| {
+            let small = at(e, "etc/small");
+            small["chunkType"] = json!("zeros");
+            small.as_object_mut().unwrap().remove("digest");
+        }),
+        (&["etc/link stands elsewhere in the order of the table of contents"], |e| {
+            e.sort_by_key(|e| e["type"] != "symlink")
+        }),
+    ];
+    for (expected, lie) in lies {
+        let (bytes, annotations) = retold(&layer, &ctx, lie);
+        for annotations in [&annotations[..], &[]] {
+            let mut told = wrong_with(&gzip_of(bytes.clone(), annotations), &ctx);
+            told.retain(|line| line != "etc/twice is there twice");
+            if expected.first().is_some_and(|line| line.contains("in the order")) {
+                // Where the one stands that moved is a matter of taste.
+                assert_eq!(told.len(), 1, "{told:?}");
+                assert!(told[0].contains("stands elsewhere in the order"), "{told:?}");
+                continue;
+            }
+            assert_eq!(told.len(), expected.len(), "{expected:?}: {told:?}");
+            assert!(told.iter().zip(expected).all(|(told, line)| told.starts_with(line)), "{expected:?}: {told:?}");
+        }
+    }
+    // What is read by such a table is checked as far as it goes, zeros too.
+    let (bytes, annotations) = retold(&layer, &ctx, |e| at(e, "etc/small")["chunkType"] = json!("zeros"));
+    let e = gzip_of(bytes, &annotations).open_file("etc/small", &ctx).wait().unwrap().next(&ctx).wait().unwrap_err();
+    assert_eq!(e.code(), Code::DigestMismatch);
+}
+
+/// Annotations that tell of a table that is not there, of half of one, or of another size.
+#[test]
+fn annotations_that_are_not_true_are_found() {
+    let ctx = Context::with_timeout(Duration::from_secs(60));
+    let mut builder = LayerBuilder::new();
+    builder.add_bytes("etc/small", 0o644, b"small").unwrap();
+    let layer = builder.build(&Options::new(), &ctx).wait().unwrap();
+    let (bytes, digest) = (stored(&layer, &ctx), Digest::sha256(b"").to_string());
+    for (annotations, expected) in [
+        (&[(DIGEST, digest.clone())][..], "the layer is not the eStargz that its descriptor tells of"),
+        (&[(DIGEST, "none".into())], "the digest of the table of contents in the layer's descriptor is none"),
+        (&[(SIZE, "5".into())], "the annotations name an uncompressed size of 5 bytes, and the layer has 2048"),
+        (
+            &[("io.containers.zstd-chunked.manifest-checksum", digest.clone())],
+            "the descriptor's annotations tell of half a table of contents",
+        ),
+        (
+            &[
+                ("io.containers.zstd-chunked.manifest-checksum", digest.clone()),
+                ("io.containers.zstd-chunked.manifest-position", "10:20:30".into()),
+            ],
+            "10:20:30: the position of the zstd:chunked table of contents makes no sense",
+        ),
+        (
+            &[
+                ("io.github.containers.zstd-chunked.manifest-checksum", digest.clone()),
+                ("io.github.containers.zstd-chunked.manifest-position", "10:20:30:1".into()),
+            ],
+            "the table of contents has digest ",
+        ),
+    ] {
+        let told = wrong_with(&gzip_of(bytes.clone(), annotations), &ctx);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with(expected), "{told:?}");
+    }
+    // What is cut off is cut off, and its table of no interest.
+    let lazy = builder
+        .build(&Options::new().compression(CompressionOptions { kind: Some(Compression::Estargz), level: None }), &ctx);
+    let lazy = lazy.wait().unwrap();
+    let cut = stored(&lazy, &ctx)[..200].to_vec();
+    let cut = gzip_of(cut, &[(DIGEST, lazy.descriptor().annotations[DIGEST].clone())]);
+    let e = cut.validate(&Options::new(), &ctx).wait().unwrap_err();
+    assert!(e.message().contains("the gzip stream ends too early"), "{e}");
 }

@@ -82,6 +82,17 @@ fn changes() -> Vec<Change> {
         ("to zstd", |w, i| {
             i.recompress(&Options::new().compression(compressed(Compression::Zstd, None)), &w.ctx).wait()
         }),
+        ("to eStargz", |w, i| {
+            i.recompress(&w.into("out").compression(compressed(Compression::Estargz, None)), &w.ctx).wait()
+        }),
+        ("to eStargz and on", |w, i| {
+            let to = |image: &Image, kind, level| {
+                image.recompress(&Options::new().compression(compressed(kind, level)), &w.ctx).wait()
+            };
+            let once = to(i, Compression::Estargz, None)?;
+            let again = to(&once, Compression::Estargz, Some(9))?;
+            to(&again, Compression::Zstd, None)
+        }),
         ("to plain", |w, i| {
             i.recompress(&Options::new().compression(compressed(Compression::None, None)), &w.ctx).wait()
         }),
@@ -587,7 +598,9 @@ fn one_file() {
     assert!(top(&edit("d/timed", None).unwrap())[1].starts_with("d/.wh.timed "));
     assert!(top(&edit("file1", None).unwrap())[0].starts_with(".wh.file1 "));
     assert_eq!(edit("d", Some(b"x")).unwrap_err().code(), Code::InvalidArgument);
-    assert_eq!(edit("d/soft", Some(b"x")).unwrap_err().code(), Code::InvalidArgument);
+    let behind = edit("d/soft", Some(b"new")).unwrap();
+    assert_eq!(top(&behind)[1..], [format!("d/attributes Regular None (416, 7, 0) (0, 0) {xattr} {digest}")]);
+    assert!(top(&edit("d/soft", None).unwrap())[1].starts_with("d/.wh.soft "));
     assert_eq!(edit("nowhere", None).unwrap_err().code(), Code::NotFound);
     let gone = edit("d/timed", None).unwrap();
     let again = gone.edit_file("d/timed", None, &Options::new(), &world.ctx).wait();
@@ -663,11 +676,40 @@ fn one_file_behind_links() {
         let again = gone.edit_file(path, None, &Options::new(), &world.ctx).wait();
         assert_eq!(again.unwrap_err().code(), Code::NotFound);
     }
+    // A link to a file leads to it, as it does for who reads it; what a link leads to need not be there.
+    let links = layer(&[
+        (Symlink, "abs", "/usr/bin/ash", 0o777, 0),
+        (Symlink, "usr/rel", "../abs", 0o777, 0),
+        (Symlink, "dangling", "usr/new", 0o777, 0),
+        (Symlink, "dir", "usr/bin/..", 0o777, 0),
+        (Symlink, "top", "/", 0o777, 0),
+        (Symlink, "hides", "usr/.wh.bin", 0o777, 0),
+        (Symlink, "below", "file/x", 0o777, 0),
+    ]);
+    let linked = world.build(ImageBuilder::new(&image).add_layer(&links)).unwrap();
+    let edit_linked = |path: &str, data: Option<&'static [u8]>| {
+        linked.edit_file(path, data.map(Bytes::from_static), &Options::new(), &world.ctx).wait()
+    };
+    for (path, at) in [("abs", "usr/bin/ash"), ("usr/rel", "usr/bin/ash"), ("dangling", "usr/new")] {
+        let made = edit_linked(path, Some(b"new")).unwrap();
+        let top = told(&world.tar(made.layers().last().unwrap()));
+        assert!(top.last().unwrap().starts_with(&format!("{at} Regular ")), "{path}: {top:?}");
+        let mut reader = made.read_file(path, &Options::new(), &world.ctx).wait().unwrap();
+        let mut buf = [0; 9];
+        assert_eq!(reader.read(&mut buf, &world.ctx).unwrap(), 3, "{path}");
+        let listed_after = listed(&edit_linked(path, None).unwrap());
+        assert!(!listed_after.iter().any(|line| line.starts_with(&format!("{path} "))), "{path}: the link itself");
+        assert_eq!(listed_after.len(), listed(&linked).len() - 1);
+    }
+    for path in ["dir", "top", "hides", "below"] {
+        assert_eq!(edit_linked(path, Some(b"x")).unwrap_err().code(), Code::InvalidArgument, "{path}");
+    }
     // A link itself is removed as such; nothing lies below a file, or at the end of a circle.
     assert!(!listed(&edit("bin", None).unwrap()).iter().any(|l| l.starts_with("bin ")));
     assert_eq!(edit("file/x", None).unwrap_err().code(), Code::NotFound);
     assert_eq!(edit("file/x", Some(b"x")).unwrap_err().code(), Code::InvalidArgument);
     assert_eq!(edit("round/x", Some(b"x")).unwrap_err().code(), Code::Malformed);
+    assert_eq!(edit("round", Some(b"x")).unwrap_err().code(), Code::Malformed);
 }
 
 #[test]
@@ -719,5 +761,36 @@ fn builders_refuse_what_does_not_fit() {
     make.config["history"] = history(&[false, false, false]);
     let odd = world.put("odd", make);
     assert_eq!(world.build(ImageBuilder::new(&odd).remove_layer(0).unwrap()).unwrap_err().code(), Code::Malformed);
+    assert_eq!(world.build(ImageBuilder::new(&odd).add_layer(&world.layer(7))).unwrap_err().code(), Code::Malformed);
+    assert_eq!(world.build(ImageBuilder::new(&odd).add_empty_layer()).unwrap_err().code(), Code::Malformed);
     world.build(ImageBuilder::new(&odd).set_env("A", None).unwrap()).unwrap();
+    // Nor can diff ids of fewer.
+    let mut make = makes().swap_remove(1).1;
+    make.layers.truncate(1);
+    let short = world.config(&world.put("short", make));
+    let mut b = ImageBuilder::new(&image);
+    b.set_raw_config(short.raw().clone(), MediaType::OCI_CONFIG).unwrap().add_layer(&world.layer(7));
+    assert!(world.build(&b).is_err());
+}
+
+#[test]
+fn what_is_said_of_a_layer_is_kept() {
+    let world = World::new();
+    let image = world.put("no-history", makes().into_iter().find(|(make, _)| *make == "no-history").unwrap().1);
+    let lines = |b: &ImageBuilder| {
+        let config = world.config(&world.build(b).unwrap());
+        config.history().iter().map(|line| line.created_by.clone()).collect::<Vec<_>>()
+    };
+    let mut b = ImageBuilder::new(&image);
+    b.replace_layer(1, &world.layer(7)).unwrap();
+    assert_eq!(lines(&b), Vec::<String>::new(), "nothing was said");
+    b.set_history("by", "", "", None).unwrap();
+    assert_eq!(lines(&b), ["", "by"]);
+    b.add_layer(&world.layer(8)).set_history("next", "", "", None).unwrap();
+    assert_eq!(lines(&b), ["", "by", "next"]);
+    // An artifact has nowhere to put it.
+    let mut b = ImageBuilder::new(&image);
+    b.set_raw_config(Bytes::from_static(b"{}"), "application/vnd.example.config").unwrap();
+    b.add_layer(&world.layer(7)).set_history("by", "", "", None).unwrap();
+    assert_eq!(world.build(&b).unwrap_err().code(), Code::InvalidArgument);
 }

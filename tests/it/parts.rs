@@ -174,6 +174,16 @@ fn layers_of_parts() {
     }
     let told = Layer::from_parts(descriptor.clone(), None, Some(5), &blobs).unwrap();
     assert_eq!(told.uncompressed_size(&ctx()).wait().unwrap(), 5, "who makes it knows");
+    // But that is checked like everything else.
+    let blob = descriptor.digest.as_str();
+    for wrong in [5, 1 << 30] {
+        let told = Layer::from_parts(descriptor.clone(), None, Some(wrong), &blobs).unwrap();
+        for e in [read(&told, true).unwrap_err(), told.validate(&none(), &ctx()).wait().unwrap_err()] {
+            assert_eq!((e.code(), e.get_subject()), (Code::DigestMismatch, Some(blob)), "{e}");
+            assert!(e.message().contains(&wrong.to_string()), "{e}");
+        }
+        assert_eq!(read(&told, false).unwrap(), read(&origin, false).unwrap());
+    }
     let lie = Layer::from_parts(descriptor, Some(Digest::sha256(b"")), None, &blobs).unwrap();
     assert_eq!(read(&lie, true).unwrap_err().code(), Code::DigestMismatch);
     assert_eq!(lie.validate(&none(), &ctx()).wait().unwrap_err().code(), Code::DigestMismatch);
@@ -184,6 +194,94 @@ fn layers_of_parts() {
     assert_eq!((read(&fixed, false).unwrap(), read(&fixed, true).unwrap()), (b"some text".into(), b"some text".into()));
     let gzip = Layer::fixed(read(&origin, false).unwrap().into(), MediaType::OCI_LAYER_GZIP).unwrap();
     assert_eq!(gzip.diff_id(&ctx()).wait().unwrap(), diff_id);
+}
+
+/// What stands in the descriptor itself need not be anywhere else, if it is what is meant.
+#[test]
+fn blobs_that_stand_in_their_descriptors() {
+    let origin = Layer::random(1_000, 4, &compressed("gzip"), &ctx()).wait().unwrap();
+    let (bytes, mut descriptor) = (read(&origin, false).unwrap(), origin.descriptor().clone());
+    descriptor.data = Some(bytes.clone().into());
+    let layer = Layer::from_parts(descriptor.clone(), None, None, &Blobs::new()).unwrap();
+    assert_eq!(read(&layer, false).unwrap(), bytes);
+    layer.validate(&none(), &ctx()).wait().unwrap();
+    let image = ImageBuilder::from_scratch().add_layer(&layer).build(&none(), &ctx()).wait().unwrap();
+    let document = image.manifest().raw().clone();
+    let config = image.config(&ctx()).wait().unwrap().raw().clone();
+    let made = Image::from_parts(document, Blobs::new().add_bytes(config)).unwrap();
+    assert!(made.manifest().layers()[0].data.is_some());
+    assert_eq!(read(&made.layers()[0], false).unwrap(), bytes);
+    for options in [none(), none().fast()] {
+        let report = made.examine(&options, &ctx()).wait().unwrap();
+        assert!(report.is_clean(), "{}", report.to_json());
+    }
+    // Of an index's manifests, too.
+    let mut entry = image.descriptor().clone();
+    entry.data = Some(image.manifest().raw().clone());
+    let mut index = IndexManifest::empty(true).edit();
+    index.append(entry);
+    let index = Index::from_parts(index.finish().unwrap().raw().clone(), &Blobs::new()).unwrap();
+    assert_eq!(index.image(image.digest().as_str(), &none(), &ctx()).wait().unwrap().digest(), image.digest());
+
+    descriptor.data = Some(b"something else"[..].into());
+    let error = Layer::from_parts(descriptor, None, None, &Blobs::new()).unwrap_err();
+    assert_eq!(error.code(), Code::NotFound);
+}
+
+/// Whatever is wrong with a layer, it is known which one.
+#[test]
+fn what_is_wrong_with_a_layer_names_it() {
+    let mut builder = LayerBuilder::new();
+    builder.add_bytes("a", 0o644, &[b'x'; 100_000]).unwrap();
+    let plain = read(&builder.build(&compressed("none"), &ctx()).wait().unwrap(), false).unwrap();
+    let gzip = read(&builder.build(&compressed("gzip"), &ctx()).wait().unwrap(), false).unwrap();
+    let zstd = read(&builder.build(&compressed("zstd"), &ctx()).wait().unwrap(), false).unwrap();
+    let mut header = plain.clone();
+    header[0] ^= 1;
+    let wrong = [
+        (b"no tar".repeat(500), MediaType::OCI_LAYER),
+        (header, MediaType::OCI_LAYER),
+        (plain[..50_000].to_vec(), MediaType::OCI_LAYER),
+        (gzip[..gzip.len() - 20].to_vec(), MediaType::OCI_LAYER_GZIP),
+        (zstd[..zstd.len() - 9].to_vec(), MediaType::OCI_LAYER_ZSTD),
+    ];
+    for (bytes, media_type) in wrong {
+        let layer = Layer::fixed(bytes.into(), media_type.clone()).unwrap();
+        let digest = layer.descriptor().digest.clone();
+        let e = layer.validate(&none(), &ctx()).wait().unwrap_err();
+        assert_eq!((e.code(), e.get_subject()), (Code::Malformed, Some(digest.as_str())), "{media_type}: {e}");
+        for (code, text) in findings(&changed_of(&layer).examine(&none(), &ctx()).wait().unwrap()) {
+            assert!(code == Code::Malformed && text.starts_with(&format!("{digest}: ")), "{text}");
+        }
+        if media_type != MediaType::OCI_LAYER {
+            for e in [layer.diff_id(&ctx()).wait().unwrap_err(), read(&layer, true).unwrap_err()] {
+                assert_eq!(e.get_subject(), Some(digest.as_str()), "{e}");
+            }
+        }
+    }
+    let layer = Layer::fixed(plain[..50_000].to_vec().into(), MediaType::OCI_LAYER).unwrap();
+    let e = layer.validate(&none(), &ctx()).wait().unwrap_err();
+    assert!(e.message().starts_with("a: "), "the entry: {e}");
+}
+
+/// An image of a layer that can't be read.
+fn changed_of(layer: &Layer) -> Image {
+    let mut blobs = Blobs::new();
+    let config = format!(
+        r#"{{"os":"linux","architecture":"amd64","rootfs":{{"type":"layers","diff_ids":["{}"]}}}}"#,
+        Digest::sha256(b"")
+    );
+    let config_type = Descriptor::of(MediaType::OCI_CONFIG, config.as_bytes());
+    blobs.add_bytes(config.into()).add_layer(layer);
+    let entry =
+        |d: &Descriptor| format!(r#"{{"mediaType":"{}","digest":"{}","size":{}}}"#, d.media_type, d.digest, d.size);
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","config":{},"layers":[{}]}}"#,
+        MediaType::OCI_MANIFEST,
+        entry(&config_type),
+        entry(layer.descriptor())
+    );
+    Image::from_parts(manifest.into(), &blobs).unwrap()
 }
 
 #[test]
@@ -415,7 +513,7 @@ fn parts_of_indexes_that_are_nested_deeper() {
 
 #[test]
 fn examination_is_clean_for_all_kinds_of_compression() {
-    for kind in ["gzip", "zstd", "none"] {
+    for kind in ["gzip", "zstd", "none", "estargz"] {
         let image = Image::random(2, 50_000, 1, &compressed(kind), &ctx()).wait().unwrap();
         let report = image.examine(&none().jobs(1), &ctx()).wait().unwrap();
         assert!(report.is_clean(), "{kind}: {}", report.to_json());

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 /// A path of an image.
 pub(crate) struct Placed {
-    /// Links on the way followed.
+    /// Links followed.
     pub path: Vec<u8>,
     /// The directories above it as their entries have them, named by where they lie, the outermost first.
     pub parents: Vec<TarEntry>,
@@ -19,11 +19,18 @@ pub(crate) struct Placed {
     pub there: Option<TarEntry>,
 }
 
-/// Where this clean path lies; `None` where something above it is no directory. Layers that are not distributed, or no
-/// file systems, are taken to have nothing. The others are read once for their names, and those that matter once more.
+/// Where this clean path lies, or with `last_too`, where the link leads that is there; `None` where something above it is
+/// no directory. Layers that are not distributed, or no file systems, are taken to have nothing. The others are read once
+/// for their names, and those that matter once more.
 ///
 /// Errors: as for [`Image::filesystem`].
-pub(crate) async fn place(image: &Image, path: &[u8], windows: bool, ctx: &Context) -> Result<Option<Placed>> {
+pub(crate) async fn place(
+    image: &Image,
+    path: &[u8],
+    last_too: bool,
+    windows: bool,
+    ctx: &Context,
+) -> Result<Option<Placed>> {
     let is_read = |layer: &Layer| {
         let kind = &layer.descriptor().media_type;
         kind.is_distributable() && kind.is_layer()
@@ -48,7 +55,7 @@ pub(crate) async fn place(image: &Image, path: &[u8], windows: bool, ctx: &Conte
             id.entry += 1;
         }
     }
-    let Some(located) = tree.locate(path)? else { return Ok(None) };
+    let Some(located) = tree.locate(path, last_too)? else { return Ok(None) };
     drop(tree);
     let content = match located.there {
         Some(There::Entry(id)) => Some(id),

@@ -90,7 +90,8 @@ pub(crate) struct Found<'a> {
     pub layer: u32,
 }
 
-/// Where in the tree a path lies, links on the way followed; it itself may be a link, or not be there.
+/// Where in the tree a path lies, links on the way followed; it itself may not be there, or be a link that was not to be
+/// followed.
 pub(crate) struct Located {
     /// Without any link on the way.
     pub path: Vec<u8>,
@@ -395,13 +396,12 @@ impl Tree {
         }
     }
 
-    /// Where this clean path lies; `None` where something above it is no directory.
+    /// Where this clean path lies, or where the link leads that is there; `None` where something above it is no directory.
     ///
     /// Errors: `Malformed` for links that lead in circles.
-    pub(crate) fn locate(&self, path: &[u8]) -> Result<Option<Located>> {
-        let (parent, base) = parent_of(path);
+    pub(crate) fn locate(&self, path: &[u8], last_too: bool) -> Result<Option<Located>> {
         let mut at: Vec<(Vec<u8>, Option<u32>)> = vec![(Vec::new(), Some(ROOT))];
-        let mut parts: VecDeque<Box<[u8]>> = split(parent).map(Into::into).collect();
+        let mut parts: VecDeque<Box<[u8]>> = split(path).map(Into::into).collect();
         let mut links = 0;
         while let Some(part) = parts.pop_front() {
             match &*part {
@@ -413,15 +413,9 @@ impl Tree {
                 _ => {}
             }
             let (above, here) = &at[at.len() - 1];
-            let name = join(above, &part);
-            let Some(next) = here.and_then(|here| self.child(here, &part)) else {
-                at.push((name, None)); // as if it were made there
-                continue;
-            };
-            match self.node(next).what {
-                What::Directory(_) => at.push((name, Some(next))),
-                What::Other(_) => return Ok(None),
-                What::Symlink(_, target) => {
+            let next = here.and_then(|here| self.child(here, &part));
+            match next.map(|next| self.node(next).what) {
+                Some(What::Symlink(_, target)) if last_too || !parts.is_empty() => {
                     links += 1;
                     if links > MAX_LINKS {
                         return Err(malformed("too many symbolic links on the way").subject(text(path)));
@@ -432,16 +426,17 @@ impl Tree {
                     }
                     split(target).rev().for_each(|part| parts.push_front(part.into()));
                 }
+                Some(What::Other(_)) if !parts.is_empty() => return Ok(None),
+                // What is not there is as if it were made there.
+                _ => at.push((join(above, &part), next)),
             }
         }
-        let (above, here) = &at[at.len() - 1];
-        let node = here.and_then(|here| self.child(here, base));
+        let entry = |(name, node): (Vec<u8>, Option<u32>)| Some((name, self.node(node?).by?));
+        let Some((path, node)) = at.pop() else { return Ok(None) };
         let there = node.map(|node| match self.node(node).what {
             What::Directory(_) => There::Directory,
             What::Symlink(id, _) | What::Other(id) => There::Entry(id),
         });
-        let path = join(above, base);
-        let entry = |(name, node): (Vec<u8>, Option<u32>)| Some((name, self.node(node?).by?));
         let parents = at.into_iter().skip(1).filter_map(entry).collect();
         Ok(Some(Located { path, parents, there }))
     }

@@ -12,9 +12,7 @@ mod place;
 
 pub(super) use json::Line;
 pub(super) use place::footer;
-#[cfg(test)]
-pub(super) use place::{FOOTER_LEN, read_footer};
-pub(crate) use place::{chunked_position, estargz, whole};
+pub(crate) use place::{FOOTER_LEN, chunked_position, estargz, read_footer, whole};
 
 use crate::digest::{Digest, shown};
 use crate::error::{Code, Error, Result, malformed};
@@ -36,10 +34,12 @@ pub(crate) const LANDMARK: &[u8] = &[0xf];
 pub(crate) const ESTARGZ_DIGEST: &str = "containerd.io/snapshot/stargz/toc.digest";
 /// Annotation: how large the layer's tar is.
 pub(crate) const ESTARGZ_SIZE: &str = "io.containers.estargz.uncompressed-size";
+/// What the annotations of a zstd:chunked layer begin with: today, and as podman and skopeo wrote them until 2023.
+pub(crate) const CHUNKED: [&str; 2] = ["io.github.containers.zstd-chunked.", "io.containers.zstd-chunked."];
 /// Annotation: the digest of a zstd:chunked layer's compressed table.
-pub(crate) const CHUNKED_DIGEST: &str = "io.github.containers.zstd-chunked.manifest-checksum";
+const CHUNKED_DIGEST: &str = "manifest-checksum";
 /// Annotation: `OFFSET:LENGTH:LENGTH UNCOMPRESSED:1`, where that is.
-pub(crate) const CHUNKED_POSITION: &str = "io.github.containers.zstd-chunked.manifest-position";
+const CHUNKED_POSITION: &str = "manifest-position";
 
 /// A table that is larger, compressed or not, is not read.
 pub(crate) const MAX_TOC: u64 = 50 << 20;
@@ -144,10 +144,14 @@ impl Toc {
     }
     /// The entry of this path: the last one, if there are several. Links are not followed.
     pub fn find(&self, path: &str) -> Option<&TocEntry> {
-        let path = clean(path)?;
-        let after = self.sorted.partition_point(|i| self.entries[*i as usize].path <= path);
-        let last = &self.entries[*self.sorted.get(after.checked_sub(1)?)? as usize];
-        (last.path == path).then_some(last)
+        self.called(&clean(path)?).last().map(|i| &self.entries[*i as usize])
+    }
+    /// Which entries have this clean path, in the tar's order.
+    pub(crate) fn called(&self, path: &str) -> &[u32] {
+        let path_of = |i: &u32| self.entries[*i as usize].path.as_str();
+        let from = self.sorted.partition_point(|i| path_of(i) < path);
+        let len = self.sorted[from..].partition_point(|i| path_of(i) == path);
+        &self.sorted[from..from + len]
     }
     /// The entries as a JSON list of objects: `path`, `type`, `size`, `mode`, `uid`, `gid`, and where there is something
     /// to say, `user`, `group`, `mtime`, `link`, `devMajor`, `devMinor`, `xattrs` (values in base64), `digest`.
@@ -216,6 +220,22 @@ struct Listed<'a> {
     xattrs: BTreeMap<&'a str, String>,
     #[serde(skip_serializing_if = "str::is_empty")]
     digest: &'a str,
+}
+
+/// What a descriptor's annotations say of a zstd:chunked table: the digest of its compressed bytes, and its position.
+pub(crate) fn chunked(annotations: &BTreeMap<String, String>) -> Option<(&str, &str)> {
+    CHUNKED.iter().find_map(|start| {
+        let said = |end: &str| annotations.get(&format!("{start}{end}")).map(String::as_str);
+        Some((said(CHUNKED_DIGEST)?, said(CHUNKED_POSITION)?))
+    })
+}
+
+/// Whether annotations tell of a table of contents, or of a part of one.
+pub(crate) fn tell_of_table(annotations: &BTreeMap<String, String>) -> bool {
+    let ends = [CHUNKED_DIGEST, CHUNKED_POSITION];
+    let half =
+        |key: &String| CHUNKED.iter().any(|start| key.strip_prefix(start).is_some_and(|end| ends.contains(&end)));
+    annotations.contains_key(ESTARGZ_DIGEST) || annotations.keys().any(half)
 }
 
 /// A path as the table is searched for it; `None` for one that leads upwards.

@@ -6,7 +6,8 @@ use super::{
 use crate::support::sha512;
 use parbuckle::{
     Archive, ArchiveFormat, ArchiveItem, Client, ClientOptions, Code, Compression, CompressionOptions, Digest, Error,
-    Format, HostStream, Image, Keychain, MediaType, Options, Reference, Result, Server, ServerOptions, SinkHandle,
+    Format, HostStream, Image, Keychain, Layer, MediaType, Options, Reference, Result, Server, ServerOptions,
+    SinkHandle,
 };
 use serde_json::json;
 use std::io::Read;
@@ -67,6 +68,14 @@ fn plain_layers_stay_plain_or_are_compressed_into_a_sink() {
     let packed = archive.image(None, &options, &ctx()).wait().unwrap();
     assert!(packed.layers().iter().all(|l| l.descriptor().media_type == MediaType::OCI_LAYER_ZSTD));
     valid(&packed).unwrap();
+    // eStargz would make other diff ids of a config that is given byte for byte.
+    let estargz = Options::new().compression(CompressionOptions { kind: Some(Compression::Estargz), level: None });
+    let error = archive.image(None, &estargz, &ctx()).wait().unwrap_err();
+    assert_eq!(error.code(), Code::Unsupported);
+    assert!(error.message().contains("recompress"), "{error}");
+    let lazy = plain.recompress(&estargz, &ctx()).wait().unwrap();
+    valid(&lazy).unwrap();
+    assert!(lazy.layers().iter().all(Layer::has_toc));
     // Zstd stays what it is where an archive has it, and keeps its digest.
     write(&path, &[ArchiveItem::image(&packed, None)], ArchiveFormat::Docker).unwrap();
     let back = open(&path).unwrap().image(None, &Options::new().format(Format::Oci), &ctx()).wait().unwrap();
@@ -219,6 +228,11 @@ fn archives_of_the_first_docker() {
     assert_eq!(config.history()[0].created_by, "/bin/sh -c x");
     assert_eq!(config.diff_ids(), made.config(&ctx()).wait().unwrap().diff_ids());
     assert_eq!(archive.index(None, &Options::new(), &ctx()).wait().unwrap_err().code(), Code::Unsupported);
+    // Its config is made here, whatever the layers become.
+    let estargz = Options::new().compression(CompressionOptions { kind: Some(Compression::Estargz), level: None });
+    let lazy = archive.image(Some("localhost/old:2"), &estargz, &ctx()).wait().unwrap();
+    valid(&lazy).unwrap();
+    assert!(lazy.layers().iter().all(Layer::has_toc));
     // Without names: what nothing is on top of.
     files.pop();
     make_tar(&path, &files);

@@ -1,31 +1,31 @@
 //! Whether images, indexes and layers are what they say they are, and all there: one examination, which either ends
-//! with the first thing that is wrong or reports all of them.
+//! with the first thing that is wrong or reports all of them. What is said of a layer has the layer's digest as subject.
+//!
+//! * `layer`: one layer: its bytes, its tar, what is said of them;
+//! * `table`: its table of contents.
 
-use crate::context::{Context, Event, lock};
-use crate::digest::{Algorithm, Digest};
+mod layer;
+mod table;
+
+use crate::context::{Context, Event};
+use crate::digest::Digest;
 use crate::engine::Task;
 use crate::error::{Code, Error, Result, malformed};
 use crate::image::Image;
 use crate::index::{Child, DEPTH, Index, NODES, too_deep};
 use crate::layer::Layer;
-use crate::oci::{Config, Descriptor, LayerCompression, Platform};
+use crate::oci::{Config, Descriptor, Platform};
 use crate::options::Options;
 use crate::report::Report;
 use crate::source::Source;
-use crate::stream::{Blocks, Chunks, Compression, Limits, TarStream, decompressed, sniff};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use layer::of_layer;
 use std::collections::HashSet;
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// How many blobs are read at once, unless the options say.
 const JOBS: u32 = 4;
-/// Paths of one layer that are looked at for being there twice.
-const MOST_PATHS: usize = 1 << 19;
-/// Of them, those that are told.
-const MOST_PATHS_TOLD: usize = 100;
-
 impl Image {
     /// Reads every blob to its end and checks all that [`Image::examine`] does. Options: jobs.
     ///
@@ -39,8 +39,8 @@ impl Image {
     }
 
     /// Everything that is wrong with the image: digests, sizes and diff ids of all blobs, however they are compressed;
-    /// media types that say otherwise than the bytes; paths that come twice in one layer; what config, history and
-    /// manifest say of each other. Layers that their makers host themselves are left out, and told of as events.
+    /// media types that say otherwise than the bytes; paths that come twice in one layer; tables of contents (eStargz,
+    /// zstd:chunked) that say otherwise than their layers; what config, history and manifest say of each other. Layers that their makers host themselves are left out, and told of as events.
     ///
     /// Options: jobs; fast (nothing is read but the config: layers must only be there).
     pub fn examine(&self, options: &Options, ctx: &Context) -> Task<Report> {
@@ -267,97 +267,7 @@ async fn is_there(source: &Arc<dyn Source>, blob: &Descriptor, ctx: &Context) ->
     match source.has(ctx, blob).await {
         Ok(true) => Vec::new(),
         Ok(false) => vec![Error::new(Code::NotFound, "the blob is not there").subject(&blob.digest)],
-        Err(e) => vec![e.or_subject(&blob.digest)],
-    }
-}
-
-/// `of_image`: it is to be a layer. An artifact's content is known by its digest alone, whatever its type says.
-async fn of_layer(layer: &Layer, claimed: Option<&Digest>, of_image: bool, ctx: &Context) -> Found {
-    let mut found = Vec::new();
-    let read = match of_image {
-        true => read_layer(layer, claimed, ctx, &mut found).await,
-        false => drain(layer, ctx).await,
-    };
-    if let Err(e) = read {
-        found.push(e.or_subject(&layer.descriptor().digest));
-    }
-    found
-}
-
-/// Reads a layer to its end. An error is one of reading; what is wrong otherwise is noted.
-async fn read_layer(layer: &Layer, claimed: Option<&Digest>, ctx: &Context, found: &mut Found) -> Result<()> {
-    let blob = layer.descriptor();
-    let place = layer.home().place();
-    let mut blocks = Blocks::new(layer.chunks(ctx).await?, place.engine.shelf());
-    let is = sniff(&blocks.peek().await?);
-    if let Some(said) = blob.media_type.compression()
-        && said != in_words_of_types(is)
-    {
-        let why = format!("the media type is {}, and the bytes are {}", blob.media_type, name(is));
-        found.push(malformed(why).subject(&blob.digest));
-    }
-    let plain = decompressed(&place.engine, blocks.into_chunks(), None, Limits::default(), &place.stats);
-    let hasher = Arc::new(Mutex::new(claimed.map_or(Algorithm::Sha256, Digest::algorithm).hasher()));
-    let hashing = hasher.clone();
-    let mut plain = plain.inspect(move |chunk| lock(&hashing).update(chunk));
-    match blob.media_type.is_layer() {
-        true => twice(plain, &blob.digest, found).await?,
-        false => while plain.next().await?.is_some() {}, // of some other kind, and none of ours to read
-    }
-    let actual = lock(&hasher).clone().finish();
-    if let Some(claimed) = claimed.filter(|claimed| **claimed != actual) {
-        let why = format!("the config names the diff id {claimed}, and the layer's is {actual}");
-        found.push(Error::new(Code::DigestMismatch, why).subject(&blob.digest));
-    }
-    Ok(())
-}
-
-/// Notes the paths that come twice in a tar.
-async fn twice(plain: Chunks, subject: &Digest, found: &mut Found) -> Result<()> {
-    let (mut tar, mut paths) = (TarStream::new(plain), Paths::default());
-    while let Some(entry) = tar.next().await? {
-        if !paths.insert(&entry.name) && paths.twice <= MOST_PATHS_TOLD {
-            found.push(malformed(format!("{} is there twice", entry.shown())).subject(subject));
-        }
-    }
-    Ok(())
-}
-
-/// The paths of a tar, as hashes that nobody can foresee: half a million of them take no more than 10 MiB.
-#[derive(Default)]
-struct Paths {
-    seen: HashSet<u64>,
-    keys: RandomState,
-    twice: usize,
-}
-
-impl Paths {
-    /// Whether it is a new one.
-    fn insert(&mut self, name: &[u8]) -> bool {
-        let mut hash = self.keys.build_hasher();
-        for part in name.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".") {
-            hash.write(part);
-            hash.write_u8(b'/');
-        }
-        let new = self.seen.len() >= MOST_PATHS || self.seen.insert(hash.finish());
-        self.twice += usize::from(!new);
-        new
-    }
-}
-
-fn in_words_of_types(compression: Compression) -> LayerCompression {
-    match compression {
-        Compression::None => LayerCompression::None,
-        Compression::Gzip | Compression::Estargz => LayerCompression::Gzip,
-        Compression::Zstd => LayerCompression::Zstd,
-    }
-}
-
-fn name(compression: Compression) -> &'static str {
-    match compression {
-        Compression::None => "not compressed",
-        Compression::Gzip | Compression::Estargz => "gzip",
-        Compression::Zstd => "zstd",
+        Err(e) => vec![e.within(&blob.digest)],
     }
 }
 
