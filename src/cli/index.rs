@@ -17,6 +17,9 @@ enum Verb {
 }
 
 impl Index {
+    pub(super) fn takes_platforms(&self) -> bool {
+        matches!(self.command, Verb::Filter(_))
+    }
     pub(super) fn run(self, global: &Global, ctx: &Context) -> Result<()> {
         match self.command {
             Verb::Append(command) => command.run(global, ctx),
@@ -71,7 +74,8 @@ impl Append {
 struct Filter {
     /// The index
     index: String,
-    /// A platform to keep: os[/arch[/variant]][:osversion]; may be repeated
+    /// A platform to keep, and no other: os[/arch[/variant]][:osversion]; what is left out does not matter; may be
+    /// repeated
     #[arg(long = "keep", value_name = "PLATFORM", required_unless_present = "platform")]
     keep: Vec<Platform>,
     /// Where the new index goes; without it, where the old one came from

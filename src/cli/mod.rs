@@ -17,7 +17,8 @@ mod rebase;
 mod registry;
 mod validate;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use parbuckle::{
     Child, Client, ClientOptions, Code, Compression, CompressionOptions, Context, Error, Options, Platform, Reference,
     Result,
@@ -40,7 +41,7 @@ struct Parb {
 struct Global {
     /// Which image of an index is meant: os/arch[/variant][:osversion]
     #[arg(long, global = true, value_name = "PLATFORM")]
-    platform: Option<Platform>,
+    platform: Vec<Platform>,
     /// Push layers that their makers don't want distributed, too
     #[arg(long, global = true)]
     allow_nondistributable_artifacts: bool,
@@ -64,7 +65,7 @@ impl Global {
     }
     /// The options of whatever reads an image.
     fn reading(&self) -> Options {
-        match &self.platform {
+        match self.platform.last() {
             Some(platform) => Options::new().platform(platform.clone()),
             None => Options::new(),
         }
@@ -94,6 +95,9 @@ enum Command {
 
 impl Command {
     fn run(self, global: &Global) -> Result<()> {
+        if let ([_, _, ..], false) = (&global.platform[..], self.takes_platforms()) {
+            usage(ErrorKind::TooManyValues, "--platform is given more than once: it says which one image is meant");
+        }
         let ctx = Context::new();
         // The server ends in its own way, and asking for a digest leaves nothing behind.
         if !matches!(self, Command::Registry(_) | Command::Digest(_)) {
@@ -114,6 +118,18 @@ impl Command {
             Command::Validate(command) => command.run(global, &ctx),
         }
     }
+}
+
+impl Command {
+    /// Whether several platforms make sense to it.
+    fn takes_platforms(&self) -> bool {
+        matches!(self, Command::Index(index) if index.takes_platforms())
+    }
+}
+
+/// Ends the process as clap does where the arguments make no sense.
+fn usage(kind: ErrorKind, why: &str) -> ! {
+    Parb::command().error(kind, why).exit()
 }
 
 /// Runs the command that the arguments name.
