@@ -30,8 +30,6 @@ object! {
     }
 }
 
-/// Added to the rank of something that doesn't say what it runs on; more than any other rank.
-pub(super) const ASSUMED: u32 = 1 << 20;
 /// Above the rank of every variant that is known to run.
 const OTHER_VARIANT: u32 = 1 << 18;
 

@@ -29,6 +29,7 @@ const ORDER: &[&[&str]] = &[
         "layer",
         "image",
         "index",
+        "pick",
         "options",
         "validate",
         "writer",
