@@ -49,7 +49,8 @@ impl Index {
             there.extend(entry.platform.clone());
             let unsaid = entry.media_type.is_empty();
             let is_index = entry.media_type.is_index();
-            if !(is_index || unsaid || entry.media_type.is_image()) || said.as_ref().is_some_and(|p| !p.satisfies(wanted))
+            if !(is_index || unsaid || entry.media_type.is_image())
+                || said.as_ref().is_some_and(|p| !p.satisfies(wanted))
             {
                 continue;
             }
