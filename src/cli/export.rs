@@ -2,7 +2,8 @@
 
 use super::Global;
 use super::medium::Medium;
-use parbuckle::{Archive, Child, Code, Context, Error, Image, Options, Result};
+use clap::error::ErrorKind;
+use parbuckle::{Archive, Context, Error, Image, Options, Result};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -41,7 +42,9 @@ impl Export {
         }
         // Whole or not at all.
         let directory = self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new().permissions(permissions()).tempfile_in(directory).map_err(failed)?;
+        let mut hidden = tempfile::Builder::new();
+        hidden.prefix(".parb-").permissions(permissions());
+        let mut file = hidden.tempfile_in(directory).map_err(failed)?;
         copy(&mut file, &subject)?;
         file.persist(&self.path).map_err(|e| failed(e.error))?;
         Ok(())
@@ -52,16 +55,9 @@ impl Export {
             let archive = Archive::open(Path::new("-"), &Options::new(), ctx).wait()?;
             return archive.image(None, &global.reading(), ctx).wait();
         }
-        let place: Medium = self.image.parse()?;
-        match place {
-            Medium::Registry(reference) => global.client()?.pull(&reference, &global.reading(), ctx).wait(),
-            place => match place.read(global, &place, ctx)? {
-                Child::Image(image) => Ok(image),
-                Child::Index(index) => {
-                    let why = "this is an index: choose one of its images with --platform";
-                    Err(Error::new(Code::InvalidArgument, why).subject(index.digest()))
-                }
-            },
+        match self.image.parse::<Medium>() {
+            Ok(place) => place.image(global, &place, ctx),
+            Err(e) => super::usage(ErrorKind::ValueValidation, &e.to_string()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The command line: one file per command, each with its arguments and a `run` that only translates to the library.
 //!
 //! Results go to standard output, everything else to standard error. A failure is one line `Error: …` and exit code 1;
-//! wrong usage is clap's exit code 2.
+//! wrong usage is clap's exit code 2; who was ended by SIGINT or SIGTERM exits with 130 or 143.
 
 mod append;
 mod copy;
@@ -25,6 +25,7 @@ use parbuckle::{
 };
 use std::process::ExitCode;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Container images: pull, change, push, serve.
 #[derive(Parser)]
@@ -137,7 +138,7 @@ pub fn main() -> ExitCode {
     let parb = Parb::parse();
     match parb.command.run(&parb.global) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(e) if e.code() == Code::Cancelled => ExitCode::from(130), // as a shell says of who was interrupted
+        Err(e) if e.code() == Code::Cancelled => ExitCode::from(ENDED_BY.load(Ordering::Relaxed)),
         Err(e) => {
             eprintln!("Error: {e}");
             ExitCode::FAILURE
@@ -165,6 +166,12 @@ fn asked_by_environment() -> Option<CompressionOptions> {
     asked.then_some(CompressionOptions { kind: Some(Compression::Estargz), level: None })
 }
 
+/// The exit code of who was ended by a signal, as a shell tells it: 130 for SIGINT, 143 for SIGTERM. The last signal
+/// says which.
+static ENDED_BY: AtomicU8 = AtomicU8::new(INTERRUPTED);
+const INTERRUPTED: u8 = 128 + 2;
+const TERMINATED: u8 = 128 + 15;
+
 /// SIGINT and SIGTERM cancel what is under way, so that nothing half-written stays; a second one ends the process.
 fn cancel_when_told(ctx: &Context) -> Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -175,12 +182,13 @@ fn cancel_when_told(ctx: &Context) -> Result<()> {
         let _ = runtime.block_on(async {
             let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
             for _ in 0..2 {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
+                let code = tokio::select! {
+                    _ = interrupt.recv() => INTERRUPTED,
+                    _ = terminate.recv() => TERMINATED,
+                };
+                ENDED_BY.store(code, Ordering::Relaxed);
                 match ctx.is_cancelled() {
-                    true => std::process::exit(130),
+                    true => std::process::exit(code.into()),
                     false => ctx.cancel(),
                 }
             }
