@@ -130,6 +130,17 @@ def test_archive_of_an_index(tmp_path: Path) -> None:
     with Archive.open(str(tmp_path / "named.tar")) as archive:
         assert archive.refs == ["many"] and archive.index("many").digest == index.digest
         assert archive.image("many", platform="linux/arm64").digest == index[1].digest
+    one = image_of()
+    for to, what in (("a.tar", {"many": index, "one": one}), ("b.tar", [one, index])):
+        Archive.write(tmp_path / to, what)
+        with Archive.open(tmp_path / to) as archive:
+            assert archive.refs == (["one", "many"] if to == "a.tar" else [])
+            assert archive.index().find(Matcher()) == [one.digest, index.digest]
+            archive.image(one.digest).validate()
+            archive.index(index.digest).validate()
+    memory = io.BytesIO()
+    Archive.write(memory, {"many": index, "one": one})
+    assert memory.getvalue() == (tmp_path / "a.tar").read_bytes()
     with pytest.raises(parbuckle.UnsupportedError):
         Archive.write(tmp_path / "not.tar", index, format="docker")
     assert not (tmp_path / "not.tar").exists()
