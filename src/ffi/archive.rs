@@ -551,7 +551,7 @@ pub unsafe extern "C" fn parb_archive_write_all_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, write_all(path, images, count, indexes, index_count, refs, options, ctx)))
+    call(|| start(out, || write_all(path, images, count, indexes, index_count, refs, options, ctx)))
 }
 
 #[allow(clippy::too_many_arguments)] // as many as C gives
@@ -610,7 +610,7 @@ pub unsafe extern "C" fn parb_archive_write_all_fd_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, write_all_fd(fd, images, count, indexes, index_count, refs, options, ctx)))
+    call(|| start(out, || write_all_fd(fd, images, count, indexes, index_count, refs, options, ctx)))
 }
 
 #[allow(clippy::too_many_arguments)] // as many as C gives

@@ -18,6 +18,7 @@ from typing import Any
 import parbuckle
 import pytest
 from parbuckle import Archive, Cache, Image, Index, IndexBuilder, Layer, Layout, Matcher, MemoryStore
+from parbuckle.archive import Images
 
 from support import Site, Sum, descriptors, image_of, settles, tar_of
 
@@ -131,7 +132,8 @@ def test_archive_of_an_index(tmp_path: Path) -> None:
         assert archive.refs == ["many"] and archive.index("many").digest == index.digest
         assert archive.image("many", platform="linux/arm64").digest == index[1].digest
     one = image_of()
-    for to, what in (("a.tar", {"many": index, "one": one}), ("b.tar", [one, index])):
+    cases: tuple[tuple[str, Images], ...] = (("a.tar", {"many": index, "one": one}), ("b.tar", [one, index]))
+    for to, what in cases:
         Archive.write(tmp_path / to, what)
         with Archive.open(tmp_path / to) as archive:
             assert archive.refs == (["one", "many"] if to == "a.tar" else [])
@@ -325,6 +327,7 @@ def test_memory_store() -> None:
         with pytest.raises(parbuckle.LimitExceededError):
             store.put(image_of(1_000_000))
         kept = store.index("many").image("linux/s390x")
+        assert store.image("many", platform="linux/s390x").digest == kept.digest
         store.remove("one")
         with pytest.raises(parbuckle.NotFoundError):
             store.image("one")
