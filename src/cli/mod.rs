@@ -85,7 +85,7 @@ enum Command {
     Digest(digest::Digest),
     Export(export::Export),
     Flatten(flatten::Flatten),
-    Mutate(mutate::Mutate),
+    Mutate(Box<mutate::Mutate>),
     Pull(pull::Pull),
     Push(push::Push),
     Index(index::Index),
