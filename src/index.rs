@@ -64,17 +64,10 @@ impl Child {
     }
     /// The image itself, or the index's image for the platform.
     pub(crate) async fn image_for(self, ctx: &Context, platform: &Platform) -> Result<Image> {
-        let mut found = self;
-        for _ in 0..=DEPTH {
-            match found {
-                Child::Image(image) => return Ok(image),
-                Child::Index(index) => {
-                    let child = index.manifest().pick(platform)?.clone();
-                    found = index.read(ctx, &child).await?;
-                }
-            }
+        match self {
+            Child::Image(image) => Ok(image),
+            Child::Index(index) => index.image_for(ctx, platform).await,
         }
-        Err(too_deep())
     }
     pub(crate) fn home(&self) -> &Home {
         match self {
@@ -182,27 +175,37 @@ impl Index {
         })
     }
 
-    /// The image with this digest, or the best one for this platform.
+    /// The image with this digest, or for this platform: of all that run there the one that fits best, the very variant
+    /// before lower ones, and the first of equals. For a platform nested indexes are looked into, each where it stands
+    /// among the entries, unless its entry says that it is for something else. What doesn't say its platform is taken
+    /// for `linux/amd64`, after what does.
     ///
-    /// Errors: `NotFound` where the index names none; those of reading it. Options: none.
+    /// Errors: `NotFound` where the index names none, with the platforms that there are; those of reading it.
+    /// Options: none.
     pub fn image(&self, digest_or_platform: &str, options: &Options, ctx: &Context) -> Task<Image> {
-        match options.only("index image", &[]).and_then(|()| self.locate(digest_or_platform)) {
-            Err(e) => Task::ready(Err(e)),
-            Ok(found) => {
-                let index = self.clone();
-                self.0.home.spawn(ctx, |ctx| async move {
-                    match index.read(&ctx, &found).await? {
-                        Child::Image(image) => Ok(image),
-                        Child::Index(_) => Err(invalid("this is an index, not an image").subject(&found.digest)),
-                    }
-                })
+        let which = options.only("index image", &[]).and_then(|()| match digest_or_platform.parse::<Digest>() {
+            Ok(digest) => Ok(Err(self.locate(&digest)?)),
+            Err(_) => Ok(Ok(digest_or_platform.parse::<Platform>()?)),
+        });
+        let which = match which {
+            Ok(which) => which,
+            Err(e) => return Task::ready(Err(e)),
+        };
+        let index = self.clone();
+        self.0.home.spawn(ctx, |ctx| async move {
+            match which {
+                Ok(platform) => index.image_for(&ctx, &platform).await,
+                Err(entry) => match index.read(&ctx, &entry).await? {
+                    Child::Image(image) => Ok(image),
+                    Child::Index(_) => Err(invalid("this is an index, not an image").subject(&entry.digest)),
+                },
             }
-        }
+        })
     }
 
     /// The nested index with this digest.
     pub fn child(&self, digest: &str, options: &Options, ctx: &Context) -> Task<Index> {
-        match options.only("index child", &[]).and_then(|()| self.locate(digest)) {
+        match options.only("index child", &[]).and_then(|()| self.locate(&digest.parse()?)) {
             Err(e) => Task::ready(Err(e)),
             Ok(found) => {
                 let index = self.clone();
@@ -216,16 +219,9 @@ impl Index {
         }
     }
 
-    fn locate(&self, digest_or_platform: &str) -> Result<Descriptor> {
-        let manifests = self.0.manifest.manifests();
-        let found = match digest_or_platform.parse::<Digest>() {
-            Ok(digest) => manifests
-                .iter()
-                .find(|d| d.digest == digest)
-                .ok_or_else(|| Error::new(Code::NotFound, "the index names no such manifest").subject(&digest))?,
-            Err(_) => self.0.manifest.pick(&digest_or_platform.parse::<Platform>()?)?,
-        };
-        Ok(found.clone())
+    fn locate(&self, digest: &Digest) -> Result<Descriptor> {
+        let found = self.0.manifest.manifests().iter().find(|d| d.digest == *digest).cloned();
+        found.ok_or_else(|| Error::new(Code::NotFound, "the index names no such manifest").subject(digest))
     }
 
     pub(crate) fn size_cell(&self) -> &OnceCell<u64> {

@@ -44,6 +44,7 @@ pub mod name;
 pub mod oci;
 pub mod options;
 pub mod parts;
+mod pick;
 mod pool;
 pub mod random;
 pub mod reader;

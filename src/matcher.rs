@@ -43,7 +43,11 @@ impl Matcher {
         self.digests.push(digest);
         self
     }
-    /// Made for this platform: what it leaves out does not matter. What does not say its platform is not chosen.
+    /// Of this platform and no other: of what is given, the operating system, the architecture, the variant and every
+    /// feature must be these, and the version this one or one that goes on after a dot (`10.0.17763` chooses
+    /// `10.0.17763.5820`); what is left out does not matter. Names are compared in normal form, in which arm without a
+    /// variant is `v7`, arm64 `v8` and amd64 `v1`. What does not say its platform is not chosen. (That an image runs
+    /// on a higher variant, too, counts where one image is picked, as by [`Index::image`](crate::Index::image).)
     pub fn platform(mut self, platform: Platform) -> Matcher {
         self.platforms.push(platform);
         self
@@ -79,12 +83,12 @@ impl Matcher {
 
     /// Whether this descriptor is meant.
     pub fn matches(&self, d: &Descriptor) -> bool {
-        let runs = |p: &Platform| d.platform.as_ref().is_some_and(|have| have.satisfies(p));
+        let named = |p: &Platform| d.platform.as_ref().is_some_and(|have| have.is_named_by(p));
         let says = |(key, value): &(String, Option<String>)| {
             d.annotations.get(key).is_some_and(|have| value.as_ref().is_none_or(|v| v == have))
         };
         (self.digests.is_empty() || self.digests.contains(&d.digest))
-            && (self.platforms.is_empty() || self.platforms.iter().any(runs))
+            && (self.platforms.is_empty() || self.platforms.iter().any(named))
             && (self.media_types.is_empty() || self.media_types.contains(&d.media_type))
             && (self.artifact_types.is_empty() || self.artifact_types.contains(&d.artifact_type))
             && self.annotations.iter().all(says)
@@ -118,5 +122,23 @@ mod tests {
         assert_eq!(chosen(&Matcher::new().digest(none.digest.clone())), [false, false, true]);
         assert_eq!(chosen(&Matcher::new().media_type(MediaType::OCI_INDEX)), [false; 3]);
         assert_eq!(chosen(&Matcher::new().artifact_type("t")), [false; 3]);
+    }
+
+    #[test]
+    fn a_platform_chooses_no_other() {
+        let all = ["linux/amd64", "linux/amd64/v3", "linux/arm/v6", "linux/arm/v7", "linux/arm64/v8"];
+        for (wanted, chosen) in [
+            ("linux/amd64", &all[..2]),
+            ("linux/amd64/v3", &all[1..2]),
+            ("linux/arm/v7", &all[3..4]),
+            ("linux/arm", &all[2..4]),
+            ("linux/arm64", &all[4..]),
+            ("linux/arm64/v9", &[]),
+            ("linux", &all),
+        ] {
+            let matcher = Matcher::new().platform(wanted.parse().unwrap());
+            let found: Vec<&str> = all.into_iter().filter(|p| matcher.matches(&entry(Some(p), &[]))).collect();
+            assert_eq!(found, chosen, "{wanted}");
+        }
     }
 }

@@ -66,11 +66,21 @@ impl MemoryStore {
     pub fn add_index(&self, name: Option<&str>, index: &Index, options: &Options, ctx: &Context) -> Task<()> {
         self.add(name, Child::Index(index.clone()), options, ctx)
     }
-    /// The image with this name or digest. Errors: `NotFound`; `InvalidArgument`: it is an index. Options: none.
+    /// The image with this name or digest; of an index, the one for the options' platform.
+    ///
+    /// Errors: `NotFound`; `InvalidArgument`: it is an index, and the options name no platform. Options: platform.
     pub fn image(&self, name_or_digest: &str, options: &Options, ctx: &Context) -> Task<Image> {
-        self.get(name_or_digest, options, ctx, |child| match child {
-            Child::Image(image) => Ok(image),
-            Child::Index(index) => Err(invalid("this is an index, not an image").subject(index.digest())),
+        let (wanted, rest) = (options.platform.clone(), Options { platform: None, ..options.clone() });
+        let found = self.get(name_or_digest, &rest, ctx, Ok);
+        Home::Local(self.0.place.clone()).spawn(ctx, |ctx| async move {
+            match (found.await?, wanted) {
+                (Child::Image(image), _) => Ok(image),
+                (child, Some(platform)) => child.image_for(&ctx, &platform).await,
+                (Child::Index(index), None) => {
+                    let why = "this is an index, not an image: the option platform says which of its images";
+                    Err(invalid(why).subject(index.digest()))
+                }
+            }
         })
     }
     /// The index with this name or digest. Errors: `NotFound`; `InvalidArgument`: it is an image. Options: none.

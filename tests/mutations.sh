@@ -72,6 +72,22 @@ same "index append to an index" index append "$registry/index:oci" -m "$registry
 for platform in linux/amd64 linux/arm64 linux/arm64/v8 linux; do
     same "index filter $platform" index filter "$registry/index:oci" --platform "$platform" -t TAG
 done
+# A set of platforms is what its names say; which image runs on a higher variant is a question for who picks one.
+variants=()
+for platform in linux/amd64 linux/amd64/v3 linux/arm/v5 linux/arm/v6 linux/arm/v7 linux/arm64/v8 windows/amd64:10.0.1; do
+    tag=$registry/docker:variant-${platform//[\/:]/-}
+    quiet crane mutate "$registry/docker:app" --set-platform "$platform" -t "$tag"
+    variants+=(-m "$tag")
+done
+quiet crane index append "${variants[@]}" -t "$registry/index:variants"
+for platform in linux/amd64 linux/amd64/v3 linux/arm linux/arm/v6 linux/arm/v7 linux/arm64 linux/arm64/v8 \
+    windows windows/amd64:10.0.1; do
+    same "index filter of variants $platform" index filter "$registry/index:variants" --platform "$platform" -t TAG
+    check "index filter --keep $platform" "$parb" index filter "$registry/index:variants" --keep "$platform" -t "$registry/made:keep"
+    check "kept $platform" diff <(crane manifest "$registry/made:keep") <(crane manifest "$registry/made:crane")
+done
+same "index filter of two" index filter "$registry/index:variants" --platform linux/arm/v7 --platform linux/amd64/v3 -t TAG
+check "a lower variant is another platform" bash -c "'$parb' index filter '$registry/index:variants' --keep linux/arm64/v9 -t '$registry/made:none' && crane manifest '$registry/made:none' | grep -q '\"manifests\":\[\]'"
 check "index filter to nothing" bash -c "'$parb' index filter '$registry/index:oci' --platform plan9/386 -t '$registry/made:none' && crane manifest '$registry/made:none' | grep -q '\"manifests\":\[\]'"
 check "index rebase" bash -c "
     '$parb' index append -m '$registry/docker:a' -t '$registry/bases:old' && '$parb' index append -m '$registry/docker:c' -t '$registry/bases:new' &&

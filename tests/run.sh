@@ -109,6 +109,7 @@ stage install tests/install.sh
 stage demo demo
 stage peers tests/peers.sh
 stage mutations tests/mutations.sh
+stage commands tests/commands.sh
 stage archives tests/archives.sh
 stage estargz tests/estargz.sh
 stage layouts tests/layouts.sh

@@ -151,6 +151,39 @@ func WriteIndexArchiveTo(ctx context.Context, archive io.Writer, index *Index, n
 	})
 }
 
+// NamedIndex is an index for an OCI archive. The name is what index.json calls it; "": nothing.
+type NamedIndex struct {
+	Name  string
+	Index *Index
+}
+
+// WriteMixedArchive writes images and indexes into one new OCI archive, the images first, otherwise as [WriteArchive]
+// and [WriteIndexArchive].
+func WriteMixedArchive(
+	ctx context.Context, path string, images []NamedImage, indexes []NamedIndex, options ...Option,
+) error {
+	s := newSettings(append([]Option{WithArchiveFormat("oci")}, options...))
+	defer s.free()
+	text, list, more, names := s.text("path", path), s.images(images), s.indexes(indexes), s.names(images, indexes...)
+	return do(ctx, s, starterOf(func(bound *C.parb_ctx, op **C.parb_op) *C.parb_error {
+		return C.parb_archive_write_all_start(text, &list[0], C.size_t(len(images)), &more[0], C.size_t(len(indexes)),
+			names, s.c, bound, op)
+	}))
+}
+
+// WriteMixedArchiveTo is [WriteMixedArchive] to a stream, as [WriteArchiveTo] is [WriteArchive].
+func WriteMixedArchiveTo(
+	ctx context.Context, archive io.Writer, images []NamedImage, indexes []NamedIndex, options ...Option,
+) error {
+	s := newSettings(append([]Option{WithArchiveFormat("oci")}, options...))
+	defer s.free()
+	list, more, names := s.images(images), s.indexes(indexes), s.names(images, indexes...)
+	return writeDown(ctx, s, archive, func(fd C.int32_t, bound *C.parb_ctx, op **C.parb_op) *C.parb_error {
+		return C.parb_archive_write_all_fd_start(fd, &list[0], C.size_t(len(images)), &more[0], C.size_t(len(indexes)),
+			names, s.c, bound, op)
+	})
+}
+
 // images are handles for the call; there is one more, so that there is a first.
 func (a *arena) images(images []NamedImage) []*C.parb_image {
 	list := make([]*C.parb_image, len(images)+1)
@@ -160,10 +193,21 @@ func (a *arena) images(images []NamedImage) []*C.parb_image {
 	return list
 }
 
-func (a *arena) names(images []NamedImage) *C.parb_strings {
-	names := make([]string, len(images))
-	for i, named := range images {
-		names[i] = named.Name
+func (a *arena) indexes(indexes []NamedIndex) []*C.parb_index {
+	list := make([]*C.parb_index, len(indexes)+1)
+	for i, named := range indexes {
+		list[i] = a.index(named.Index)
+	}
+	return list
+}
+
+func (a *arena) names(images []NamedImage, indexes ...NamedIndex) *C.parb_strings {
+	names := make([]string, 0, len(images)+len(indexes))
+	for _, named := range images {
+		names = append(names, named.Name)
+	}
+	for _, named := range indexes {
+		names = append(names, named.Name)
 	}
 	return a.list("name", names)
 }

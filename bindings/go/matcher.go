@@ -8,7 +8,7 @@ import "C"
 type Matcher struct {
 	Name          string            // what a layout calls it: the annotation org.opencontainers.image.ref.name
 	Digests       []string          // the entry's digest
-	Platforms     []string          // os/architecture[/variant][:os.version]; what it leaves out does not matter
+	Platforms     []string          // os/architecture[/variant][:os.version]: these and no other; what is left out does not matter
 	MediaTypes    []string          // what the entry is
 	ArtifactTypes []string          // what kind of artifact the entry is the manifest of
 	Annotations   map[string]string // annotations of the entry, all of them

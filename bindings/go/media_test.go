@@ -175,6 +175,24 @@ func TestIndexArchive(t *testing.T) {
 	if err := parbuckle.WriteIndexArchive(ctx, path, index, "multi"); err != nil {
 		t.Fatal(err)
 	}
+	image := must[*parbuckle.Image](t)(parbuckle.RandomImage(ctx, 1, 1000, 2))
+	images := []parbuckle.NamedImage{{Name: "one", Image: image}}
+	indexes := []parbuckle.NamedIndex{{Name: "multi", Index: index}}
+	mixed := filepath.Join(t.TempDir(), "mixed.tar")
+	var both bytes.Buffer
+	if err := errors.Join(parbuckle.WriteMixedArchive(ctx, mixed, images, indexes),
+		parbuckle.WriteMixedArchiveTo(ctx, &both, images, indexes)); err != nil {
+		t.Fatal(err)
+	}
+	whole := must[*parbuckle.Archive](t)(parbuckle.OpenArchive(ctx, mixed))
+	one := must[*parbuckle.Image](t)(whole.Image(ctx, "one"))
+	multi := must[*parbuckle.Index](t)(whole.Index(ctx, "multi"))
+	if one.Digest() != image.Digest() || multi.Digest() != index.Digest() {
+		t.Errorf("both in one archive became %s and %s", one.Digest(), multi.Digest())
+	}
+	if written, err := os.ReadFile(mixed); err != nil || !bytes.Equal(written, both.Bytes()) {
+		t.Errorf("a file and a stream differ: %v", err)
+	}
 	var stream bytes.Buffer
 	zip := gzip.NewWriter(&stream)
 	if err := errors.Join(parbuckle.WriteIndexArchiveTo(ctx, zip, index, "multi"), zip.Close()); err != nil {

@@ -51,9 +51,9 @@ func (m *MemoryStore) PutIndex(ctx context.Context, index *Index, name string, o
 	}))
 }
 
-// Image is the image with this name or digest.
-func (m *MemoryStore) Image(ctx context.Context, which string) (*Image, error) {
-	s := newSettings(nil)
+// Image is the image with this name or digest; of an index, the one for [WithPlatform].
+func (m *MemoryStore) Image(ctx context.Context, which string, options ...Option) (*Image, error) {
+	s := newSettings(options)
 	defer s.free()
 	text := s.text("name", which)
 	return call(ctx, s, on(&m.h, func(p *C.parb_memory, bound *C.parb_ctx, op **C.parb_op) *C.parb_error {

@@ -15,6 +15,8 @@ class Archive : public detail::Value<parb_archive, parb_archive_free, parb_archi
   static constexpr auto take_from = parb_op_take_archive;
   /// Images and what they are called; "": nothing.
   using Named = std::vector<std::pair<std::string, Image>>;
+  /// Indexes and what they are called; "": nothing.
+  using NamedIndexes = std::vector<std::pair<std::string, Index>>;
 
   /// A file, which is not to change while it is open, or a pipe ("-": standard input).
   static Archive open(const Text &path, const Context &ctx = Context::background()) {
@@ -121,19 +123,49 @@ class Archive : public detail::Value<parb_archive, parb_archive_free, parb_archi
                                   ctx.get());
   }
 
+  /// Images and indexes in one OCI archive, the images first; otherwise as write and write_index. Options:
+  /// archive_format, which has to be "oci" where there are indexes; jobs, foreign_layers.
+  static void write_all(const Text &path, const Named &images, const NamedIndexes &indexes,
+                        const Options &options = {}, const Context &ctx = Context::background()) {
+    const List l(images, indexes);
+    check(parb_archive_write_all(path.c_str(), l.images.data(), l.images.size(), l.indexes.data(), l.indexes.size(),
+                                 l.refs(), options.get(), ctx.get()));
+  }
+  static Op<void> write_all_start(const Text &path, const Named &images, const NamedIndexes &indexes,
+                                  const Options &options = {}, const Context &ctx = Context::background()) {
+    const List l(images, indexes);
+    return detail::made<Op<void>>(parb_archive_write_all_start, path.c_str(), l.images.data(), l.images.size(),
+                                  l.indexes.data(), l.indexes.size(), l.refs(), options.get(), ctx.get());
+  }
+  /// Both kinds to what is open already; otherwise as write_fd. Options: archive_format, foreign_layers.
+  static void write_all_fd(int fd, const Named &images, const NamedIndexes &indexes, const Options &options = {},
+                           const Context &ctx = Context::background()) {
+    const List l(images, indexes);
+    check(parb_archive_write_all_fd(fd, l.images.data(), l.images.size(), l.indexes.data(), l.indexes.size(), l.refs(),
+                                    options.get(), ctx.get()));
+  }
+  static Op<void> write_all_fd_start(int fd, const Named &images, const NamedIndexes &indexes,
+                                     const Options &options = {}, const Context &ctx = Context::background()) {
+    const List l(images, indexes);
+    return detail::made<Op<void>>(parb_archive_write_all_fd_start, fd, l.images.data(), l.images.size(),
+                                  l.indexes.data(), l.indexes.size(), l.refs(), options.get(), ctx.get());
+  }
+
  private:
-  /// Images and names as C knows them; no names at all where no image has one.
+  /// Images, indexes and names as C knows them; no names at all where nothing has one.
   struct List {
     std::vector<const parb_image *> images;
+    std::vector<const parb_index *> indexes;
     std::vector<std::string> names;
     detail::List list;
-    explicit List(const Named &named) {
+    explicit List(const Named &named, const NamedIndexes &more = {}) {
       bool any = false;
-      for (const auto &[name, image] : named) {
-        images.push_back(image.get());
+      const auto take = [&any, this](const std::string &name) {
         names.push_back(name);
         any = any || !name.empty();
-      }
+      };
+      for (const auto &[name, image] : named) images.push_back(image.get()), take(name);
+      for (const auto &[name, index] : more) indexes.push_back(index.get()), take(name);
       if (any) list = detail::List(names);
     }
     const parb_strings *refs() const noexcept { return list.get(); }

@@ -39,10 +39,18 @@ class MemoryStore : public detail::Value<parb_memory, parb_memory_free, parb_mem
                                   ctx.get());
   }
   Image image(const Text &name_or_digest, const Context &ctx = Context::background()) const {
-    return detail::made<Image>(parb_memory_image, get(), name_or_digest.c_str(), nullptr, ctx.get());
+    return image(name_or_digest, Options{}, ctx);
   }
   Op<Image> image_start(const Text &name_or_digest, const Context &ctx = Context::background()) const {
-    return detail::made<Op<Image>>(parb_memory_image_start, get(), name_or_digest.c_str(), nullptr, ctx.get());
+    return image_start(name_or_digest, Options{}, ctx);
+  }
+  /// Of an index, the image for the platform in the options. Options: platform.
+  Image image(const Text &name_or_digest, const Options &options, const Context &ctx = Context::background()) const {
+    return detail::made<Image>(parb_memory_image, get(), name_or_digest.c_str(), options.get(), ctx.get());
+  }
+  Op<Image> image_start(const Text &name_or_digest, const Options &options,
+                        const Context &ctx = Context::background()) const {
+    return detail::made<Op<Image>>(parb_memory_image_start, get(), name_or_digest.c_str(), options.get(), ctx.get());
   }
   Index index(const Text &name_or_digest, const Context &ctx = Context::background()) const {
     return detail::made<Index>(parb_memory_index, get(), name_or_digest.c_str(), nullptr, ctx.get());

@@ -9,6 +9,7 @@ use crate::image::Image;
 use crate::layer::Layer;
 use crate::oci::{Config, Descriptor, MAX_CONFIG, Manifest, SavedImage};
 use crate::options::{Format, Options};
+use crate::pick::no_image_for;
 use crate::source::Source;
 use crate::stream::{BlobOut, Chunks, Compression, CompressionOptions, Encoded, Hashing, Input, encode, sniff};
 use crate::writer::{Reopen, make};
@@ -81,17 +82,16 @@ impl Saved {
             }
         }
         if let (Some(platform), true) = (&options.platform, meant.len() > 1 || wanted.is_none()) {
-            let mut fit = Vec::new();
+            let (mut fit, mut there) = (Vec::new(), Vec::new());
             for image in meant {
-                let (config, _) = work.config(&image.config).await?;
-                if config.platform().is_some_and(|p| p.satisfies(platform)) {
-                    fit.push(image);
-                }
+                let said = work.config(&image.config).await?.0.platform();
+                fit.extend(said.as_ref().and_then(|p| p.rank(platform)).map(|rank| (rank, image)));
+                there.extend(said);
             }
-            if fit.is_empty() {
-                return Err(Error::new(Code::NotFound, format!("the archive has no image for {platform}")));
-            }
-            meant = fit;
+            let Some(best) = fit.iter().map(|(rank, _)| *rank).min() else {
+                return Err(no_image_for(platform, "the archive", &there));
+            };
+            meant = fit.into_iter().filter(|(rank, _)| *rank == best).map(|(_, image)| image).collect();
         }
         if let ([], Some(digest)) = (&meant[..], wanted.and_then(|w| w.digest.as_ref())) {
             for image in &self.images {

@@ -236,7 +236,7 @@ impl Archive {
         let (archive, name) = (self.clone(), name.map(Wanted::new));
         self.home().spawn(ctx, |ctx| async move {
             let found = match archive.layout() {
-                Some(layout) => layout.child(&archive, name.as_ref(), &ctx).await,
+                Some(layout) => layout.child(&archive, name.as_ref(), None, &ctx).await,
                 None => Err(Error::new(Code::InvalidState, "the archive has no index")),
             };
             found.map_err(|e| e.or_subject(archive.0.entries.subject()))

@@ -8,7 +8,7 @@ use crate::error::{Code, Error, Result, invalid};
 use crate::image::Image;
 use crate::index::{Child, DEPTH, Index, NODES, too_deep};
 use crate::matcher::names_of;
-use crate::oci::{DEFAULT_MAX_MANIFEST, Descriptor, IndexManifest};
+use crate::oci::{DEFAULT_MAX_MANIFEST, Descriptor, IndexManifest, Platform};
 use crate::options::{Format, Options};
 use crate::source::Source;
 use crate::stream::Chunks;
@@ -45,7 +45,7 @@ impl Layout {
                 "an image of an OCI archive comes as it is, and is not compressed anew or converted by opening it";
             return Err(Error::new(Code::Unsupported, why));
         }
-        let child = self.child(archive, wanted, ctx).await?;
+        let child = self.child(archive, wanted, options.platform.as_ref(), ctx).await?;
         child.image_for(ctx, &options.platform.clone().unwrap_or_default()).await
     }
 
@@ -55,7 +55,7 @@ impl Layout {
             let home = content.home.clone();
             return Ok(Index::new(index.descriptor(), index, Arc::new(content), home));
         };
-        match self.child(archive, Some(wanted), ctx).await? {
+        match self.child(archive, Some(wanted), None, ctx).await? {
             Child::Index(index) => Ok(index),
             Child::Image(_) => {
                 Err(invalid(format!("{} is an image, not an index", crate::digest::shown(&wanted.text))))
@@ -63,8 +63,14 @@ impl Layout {
         }
     }
 
-    /// The entry that is meant, or what has this digest below one.
-    pub(super) async fn child(&self, archive: &Archive, wanted: Option<&Wanted>, ctx: &Context) -> Result<Child> {
+    /// The entry that is meant, or what has this digest below one; of several entries, the image for the platform.
+    pub(super) async fn child(
+        &self,
+        archive: &Archive,
+        wanted: Option<&Wanted>,
+        platform: Option<&Platform>,
+        ctx: &Context,
+    ) -> Result<Child> {
         let content = content(archive);
         let manifests = self.index.manifests();
         let mut seen = HashSet::new();
@@ -84,6 +90,13 @@ impl Layout {
                 }
                 None => Err(wanted.not_found(&self.names())),
             },
+            ([_, ..], _) if platform.is_some() => {
+                let mut edit = self.index.edit();
+                edit.retain(|d| meant.iter().any(|m| m.digest == d.digest));
+                let (entries, home) = (edit.finish()?, content.home.clone());
+                let index = Index::new(entries.descriptor(), entries, Arc::new(content), home);
+                Child::Index(index).image_for(ctx, &platform.cloned().unwrap_or_default()).await.map(Child::Image)
+            }
             (several, _) => Err(which_one(several.len(), &self.names())),
         }
     }

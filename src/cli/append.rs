@@ -1,6 +1,7 @@
 //! `parb append`.
 
 use super::Global;
+use super::medium::in_registry;
 use parbuckle::{
     Code, CompressionOptions, Context, Error, Format, HostStream, ImageBuilder, Layer, Options, Reference, Result,
     SinkHandle, Task,
@@ -15,11 +16,11 @@ const AT_ONCE: usize = 4;
 #[derive(clap::Args)]
 pub(super) struct Append {
     /// The image to append to; without it, an empty one
-    #[arg(short, long)]
-    base: Option<String>,
+    #[arg(short, long, value_parser = in_registry)]
+    base: Option<Reference>,
     /// Where the new image goes
-    #[arg(short = 't', long = "new_tag", value_name = "IMAGE")]
-    new_tag: String,
+    #[arg(short = 't', long = "new_tag", value_name = "IMAGE", value_parser = in_registry)]
+    new_tag: Reference,
     /// A layer: a tar (plain, gzip or zstd), a directory, or '-' for standard input; may be repeated or a comma-list
     #[arg(short = 'f', long = "new_layer", value_name = "PATH", value_delimiter = ',', required = true)]
     new_layers: Vec<String>,
@@ -38,11 +39,9 @@ pub(super) struct Append {
 impl Append {
     pub(super) fn run(self, global: &Global, ctx: &Context) -> Result<()> {
         let client = global.client()?;
-        let target = Reference::parse(&self.new_tag)?;
+        let target = self.new_tag;
         let base = match &self.base {
-            Some(base) => {
-                Some((Reference::parse(base)?, client.pull(&Reference::parse(base)?, &global.reading(), ctx).wait()?))
-            }
+            Some(base) => Some((base, client.pull(base, &global.reading(), ctx).wait()?)),
             None => None,
         };
         let windows = match &base {

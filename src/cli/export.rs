@@ -2,8 +2,9 @@
 
 use super::Global;
 use super::medium::Medium;
+use clap::error::ErrorKind;
 use new_file::NewFile;
-use parbuckle::{Archive, Child, Code, Context, Error, Image, Options, Result};
+use parbuckle::{Archive, Context, Error, Image, Options, Result};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -54,16 +55,9 @@ impl Export {
             let archive = Archive::open(Path::new("-"), &Options::new(), ctx).wait()?;
             return archive.image(None, &global.reading(), ctx).wait();
         }
-        let place: Medium = self.image.parse()?;
-        match place {
-            Medium::Registry(reference) => global.client()?.pull(&reference, &global.reading(), ctx).wait(),
-            place => match place.read(global, &place, ctx)? {
-                Child::Image(image) => Ok(image),
-                Child::Index(index) => {
-                    let why = "this is an index: choose one of its images with --platform";
-                    Err(Error::new(Code::InvalidArgument, why).subject(index.digest()))
-                }
-            },
+        match self.image.parse::<Medium>() {
+            Ok(place) => place.image(global, &place, ctx),
+            Err(e) => super::usage(ErrorKind::ValueValidation, &e.to_string()),
         }
     }
 }

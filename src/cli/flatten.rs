@@ -1,15 +1,17 @@
 //! `parb flatten`.
 
 use super::Global;
+use super::medium::in_registry;
 use parbuckle::{Child, Context, Options, Reference, Result, SinkHandle};
 
 /// Make one layer of all layers of an image (of each image of an index), and push it
 #[derive(clap::Args)]
 pub(super) struct Flatten {
     /// The image
+    #[arg(value_parser = in_registry)]
     image: Reference,
     /// Where the new image goes; without it, where the old one came from
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = in_registry)]
     tag: Option<Reference>,
 }
 

@@ -2,8 +2,8 @@
 
 use super::Global;
 use parbuckle::{
-    Archive, ArchiveFormat, ArchiveItem, Child, Code, Context, Daemon, Error, Format, Layout, Options, Reference,
-    Result, SinkHandle,
+    Archive, ArchiveFormat, ArchiveItem, Child, Code, Context, Daemon, Error, Format, Image, Layout, Options, Platform,
+    Reference, Result, SinkHandle,
 };
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -56,6 +56,40 @@ impl FromStr for Medium {
     }
 }
 
+/// A reference to a registry, for what works there only. What is written as another place is not taken for the name of
+/// a repository at Docker Hub.
+pub(super) fn in_registry(text: &str) -> Result<Reference> {
+    match text.parse()? {
+        Medium::Registry(reference) => Ok(reference),
+        _ => {
+            let why = "this works in a registry only: REGISTRY/REPOSITORY[:TAG|@DIGEST], where 'parb copy' brings \
+                       images from other places";
+            Err(Error::new(Code::InvalidArgument, why))
+        }
+    }
+}
+
+/// Whose media types are wanted.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum Types {
+    Oci,
+    Docker,
+}
+
+impl Types {
+    /// The same with these media types throughout; what has them already stays as it is.
+    pub(super) fn of(self, value: Child, ctx: &Context) -> Result<Child> {
+        let format = match self {
+            Types::Oci => Format::Oci,
+            Types::Docker => Format::Docker,
+        };
+        match value {
+            Child::Image(image) => image.convert(format, &Options::new(), ctx).wait().map(Child::Image),
+            Child::Index(index) => index.convert(format, &Options::new(), ctx).wait().map(Child::Index),
+        }
+    }
+}
+
 /// `PATH` or `PATH:NAME`; the first colon divides.
 fn path_and_name(text: &str) -> Result<(PathBuf, Option<String>)> {
     let (path, name) = match text.split_once(':') {
@@ -98,6 +132,50 @@ impl Medium {
         }
     }
 
+    /// The image that lies there; of an index the one for the platform, which is linux/amd64 unless one is named.
+    pub(super) fn image(&self, global: &Global, target: &Medium, ctx: &Context) -> Result<Image> {
+        if let Medium::Registry(reference) = self {
+            return global.client()?.pull(reference, &global.reading(), ctx).wait();
+        }
+        match self.read(global, target, ctx)? {
+            Child::Image(image) => Ok(image),
+            Child::Index(index) => {
+                let wanted = Platform::default().to_string();
+                index.image(&wanted, &Options::new(), ctx).wait().map_err(|e| e.or_subject(index.digest()))
+            }
+        }
+    }
+
+    /// What lies there, where it has a digest before anything is made of it.
+    pub(super) fn exact(&self, global: &Global, ctx: &Context) -> Result<Child> {
+        let has_manifests = match self {
+            Medium::Registry(_) | Medium::Layout { .. } => true,
+            Medium::Archive { path, .. } => {
+                let archive = Archive::open(path, &Options::new(), ctx).wait()?;
+                archive.index(None, &Options::new(), ctx).wait().is_ok()
+            }
+            Medium::Daemon { .. } => false,
+        };
+        match (has_manifests, self) {
+            (true, _) => self.read(global, self, ctx),
+            (false, Medium::Archive { path, .. }) => Err(no_digest("this archive").subject(path.display())),
+            (false, _) => Err(no_digest("a daemon")),
+        }
+    }
+
+    /// What it is called where it lies, as far as that says more than a tag.
+    pub(super) fn full_name(&self) -> Option<String> {
+        match self {
+            Medium::Registry(reference) | Medium::Daemon { reference, .. } => Some(reference.to_string()),
+            Medium::Layout { name, .. } | Medium::Archive { name, .. } => name.clone().filter(|n| n.contains('/')),
+        }
+    }
+
+    /// Whether manifests, and so their media types, are kept there.
+    pub(super) fn keeps_manifests(&self) -> bool {
+        self.is_oci() || matches!(self, Medium::Registry(_))
+    }
+
     /// Whether it is one of OCI's own media, in which some look for nothing but OCI's types.
     fn is_oci(&self) -> bool {
         matches!(self, Medium::Layout { .. } | Medium::Archive { format: ArchiveFormat::Oci, .. })
@@ -137,7 +215,15 @@ impl Medium {
     }
 }
 
-/// A place of `parb push` and `pull`, told by what lies there: a directory is a layout, all else an archive.
+fn no_digest(place: &str) -> Error {
+    let why = format!(
+        "{place} has no manifests, and so an image in it no digest yet: 'parb copy' brings it to a registry or to an \
+         OCI layout (oci:DIRECTORY), where it has one"
+    );
+    Error::new(Code::Unsupported, why)
+}
+
+/// A place of `parb push`, told by what lies there: a directory is a layout, all else an archive.
 pub(super) fn local(path: &Path) -> Medium {
     match path.is_dir() {
         true => Medium::Layout { path: path.to_owned(), name: None },

@@ -1,7 +1,7 @@
 //! The command line: one file per command, each with its arguments and a `run` that only translates to the library.
 //!
 //! Results go to standard output, everything else to standard error. A failure is one line `Error: …` and exit code 1;
-//! wrong usage is clap's exit code 2.
+//! wrong usage is clap's exit code 2; who was ended by SIGINT or SIGTERM exits with 130 or 143.
 
 mod append;
 mod copy;
@@ -17,13 +17,15 @@ mod rebase;
 mod registry;
 mod validate;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use parbuckle::{
     Child, Client, ClientOptions, Code, Compression, CompressionOptions, Context, Error, Options, Platform, Reference,
     Result,
 };
 use std::process::ExitCode;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Container images: pull, change, push, serve.
 #[derive(Parser)]
@@ -40,7 +42,7 @@ struct Parb {
 struct Global {
     /// Which image of an index is meant: os/arch[/variant][:osversion]
     #[arg(long, global = true, value_name = "PLATFORM")]
-    platform: Option<Platform>,
+    platform: Vec<Platform>,
     /// Push layers that their makers don't want distributed, too
     #[arg(long, global = true)]
     allow_nondistributable_artifacts: bool,
@@ -64,7 +66,7 @@ impl Global {
     }
     /// The options of whatever reads an image.
     fn reading(&self) -> Options {
-        match &self.platform {
+        match self.platform.last() {
             Some(platform) => Options::new().platform(platform.clone()),
             None => Options::new(),
         }
@@ -83,7 +85,7 @@ enum Command {
     Digest(digest::Digest),
     Export(export::Export),
     Flatten(flatten::Flatten),
-    Mutate(mutate::Mutate),
+    Mutate(Box<mutate::Mutate>),
     Pull(pull::Pull),
     Push(push::Push),
     Index(index::Index),
@@ -94,6 +96,9 @@ enum Command {
 
 impl Command {
     fn run(self, global: &Global) -> Result<()> {
+        if let ([_, _, ..], false) = (&global.platform[..], self.takes_platforms()) {
+            usage(ErrorKind::TooManyValues, "--platform is given more than once: it says which one image is meant");
+        }
         let ctx = Context::new();
         // The server ends in its own way, and asking for a digest leaves nothing behind.
         if !matches!(self, Command::Registry(_) | Command::Digest(_)) {
@@ -116,12 +121,24 @@ impl Command {
     }
 }
 
+impl Command {
+    /// Whether several platforms make sense to it.
+    fn takes_platforms(&self) -> bool {
+        matches!(self, Command::Index(index) if index.takes_platforms())
+    }
+}
+
+/// Ends the process as clap does where the arguments make no sense.
+fn usage(kind: ErrorKind, why: &str) -> ! {
+    Parb::command().error(kind, why).exit()
+}
+
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let parb = Parb::parse();
     match parb.command.run(&parb.global) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(e) if e.code() == Code::Cancelled => ExitCode::from(130), // as a shell says of who was interrupted
+        Err(e) if e.code() == Code::Cancelled => ExitCode::from(ENDED_BY.load(Ordering::Relaxed)),
         Err(e) => {
             eprintln!("Error: {e}");
             ExitCode::FAILURE
@@ -149,6 +166,12 @@ fn asked_by_environment() -> Option<CompressionOptions> {
     asked.then_some(CompressionOptions { kind: Some(Compression::Estargz), level: None })
 }
 
+/// The exit code of who was ended by a signal, as a shell tells it: 130 for SIGINT, 143 for SIGTERM. The last signal
+/// says which.
+static ENDED_BY: AtomicU8 = AtomicU8::new(INTERRUPTED);
+const INTERRUPTED: u8 = 128 + 2;
+const TERMINATED: u8 = 128 + 15;
+
 /// SIGINT and SIGTERM cancel what is under way, so that nothing half-written stays; a second one ends the process.
 fn cancel_when_told(ctx: &Context) -> Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -159,12 +182,13 @@ fn cancel_when_told(ctx: &Context) -> Result<()> {
         let _ = runtime.block_on(async {
             let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
             for _ in 0..2 {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
+                let code = tokio::select! {
+                    _ = interrupt.recv() => INTERRUPTED,
+                    _ = terminate.recv() => TERMINATED,
+                };
+                ENDED_BY.store(code, Ordering::Relaxed);
                 match ctx.is_cancelled() {
-                    true => std::process::exit(130),
+                    true => std::process::exit(code.into()),
                     false => ctx.cancel(),
                 }
             }

@@ -1,6 +1,7 @@
 //! `parb mutate`.
 
 use super::Global;
+use super::medium::in_registry;
 use parbuckle::{Code, Context, Error, ImageBuilder, Layer, Options, Platform, Reference, Result, SinkHandle};
 use std::path::Path;
 
@@ -8,16 +9,17 @@ use std::path::Path;
 #[derive(clap::Args)]
 pub(super) struct Mutate {
     /// The image
-    image: String,
+    #[arg(value_parser = in_registry)]
+    image: Reference,
     /// An annotation KEY=VALUE to set; may be repeated or a comma-list
-    #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',')]
-    annotation: Vec<String>,
+    #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = pair)]
+    annotation: Vec<Pair>,
     /// A label KEY=VALUE to set; may be repeated or a comma-list
-    #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',')]
-    label: Vec<String>,
+    #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = pair)]
+    label: Vec<Pair>,
     /// A variable NAME=VALUE to set; may be repeated (a comma belongs to the value)
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    env: Vec<String>,
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = pair)]
+    env: Vec<Pair>,
     /// The new entry point, a comma-list; it clears the command. Empty: none
     #[arg(long, value_delimiter = ',')]
     entrypoint: Vec<String>,
@@ -40,23 +42,19 @@ pub(super) struct Mutate {
     #[arg(long, value_name = "PLATFORM")]
     set_platform: Option<Platform>,
     /// Push to this repository, by digest
-    #[arg(long, conflicts_with = "tag")]
-    repo: Option<String>,
+    #[arg(long, conflicts_with = "tag", value_parser = in_registry)]
+    repo: Option<Reference>,
     /// Where the new image goes; without it, where the old one came from
-    #[arg(short, long)]
-    tag: Option<String>,
+    #[arg(short, long, value_parser = in_registry)]
+    tag: Option<Reference>,
 }
 
 impl Mutate {
     pub(super) fn run(self, global: &Global, ctx: &Context) -> Result<()> {
         let client = global.client()?;
-        let source = Reference::parse(&self.image)?;
-        let target = match (&self.tag, &self.repo) {
-            (Some(tag), _) => Reference::parse(tag)?,
-            (_, Some(repo)) => Reference::parse(repo)?,
-            _ => source.clone(),
-        };
-        let base = client.pull(&source, &global.reading(), ctx).wait()?;
+        let source = &self.image;
+        let target = self.tag.as_ref().or(self.repo.as_ref()).unwrap_or(source).clone();
+        let base = client.pull(source, &global.reading(), ctx).wait()?;
         let mut builder = ImageBuilder::new(&base);
         let mut into = Options::new().sink(&SinkHandle::repository(&client, &target));
         if let Some(compression) = super::asked_by_environment() {
@@ -76,10 +74,10 @@ impl Mutate {
     }
 
     fn change(&self, builder: &mut ImageBuilder) -> Result<()> {
-        for (key, value) in pairs(&self.label, "label")? {
+        for (key, value) in &self.label {
             builder.set_label(key, Some(value))?;
         }
-        for (name, value) in pairs(&self.env, "env")? {
+        for (name, value) in &self.env {
             builder.set_env(name, Some(value))?;
         }
         if !self.entrypoint.is_empty() {
@@ -103,7 +101,7 @@ impl Mutate {
         if let Some(platform) = &self.set_platform {
             builder.set_platform(platform);
         }
-        for (key, value) in pairs(&self.annotation, "annotation")? {
+        for (key, value) in &self.annotation {
             builder.set_annotation(key, Some(value))?;
         }
         Ok(())
@@ -115,12 +113,13 @@ fn unless_empty(list: &[String]) -> Option<Vec<String>> {
     (list != [""]).then(|| list.to_vec())
 }
 
-fn pairs<'a>(texts: &'a [String], flag: &str) -> Result<Vec<(&'a str, &'a str)>> {
-    let pair = |text: &'a String| match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key, value)),
-        _ => Err(Error::new(Code::InvalidArgument, format!("--{flag} takes KEY=VALUE, not '{text}'"))),
-    };
-    texts.iter().map(pair).collect()
+type Pair = (String, String);
+
+fn pair(text: &str) -> Result<Pair> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(Error::new(Code::InvalidArgument, "it is written KEY=VALUE")),
+    }
 }
 
 #[cfg(test)]
@@ -151,7 +150,7 @@ mod tests {
         assert_eq!(run(&[&all, &["--entrypoint=", "--user=", "--workdir=", "--exposed-ports="]]).unwrap(), "{}");
         assert!(!run(&[&all, &["--cmd="]]).unwrap().contains("Cmd"));
         for bad in ["A", "=b"] {
-            assert!(run(&[&["-e", bad]]).is_err(), "{bad}");
+            assert!(Parb::try_parse_from(["parb", "mutate", "x", "-e", bad]).is_err(), "{bad}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `parb push`.
 
 use super::Global;
-use super::medium::{Medium, local};
+use super::medium::{Medium, in_registry, local};
 use parbuckle::{Child, Code, Context, Error, Layout, Options, Reference, Result};
 use std::path::PathBuf;
 
@@ -11,6 +11,7 @@ pub(super) struct Push {
     /// The archive (plain or compressed; '-' is standard input) or the directory of the layout
     path: PathBuf,
     /// Where it goes
+    #[arg(value_parser = in_registry)]
     image: Reference,
     /// Push the whole index of a layout that has several entries
     #[arg(long)]

@@ -1,28 +1,30 @@
 //! `parb rebase`.
 
 use super::Global;
+use super::medium::in_registry;
 use parbuckle::{BaseAnnotations, Child, Client, Code, Context, Error, Options, Reference, Result};
 
 /// Put an image, or every image of an index, on another base, and push it
 #[derive(clap::Args)]
 pub(super) struct Rebase {
     /// The image or index
-    image: String,
+    #[arg(value_parser = in_registry)]
+    image: Reference,
     /// The base that it is on; without it, the one that its annotations name
-    #[arg(long, alias = "old_base", value_name = "IMAGE")]
-    old_base: Option<String>,
+    #[arg(long, alias = "old_base", value_name = "IMAGE", value_parser = in_registry)]
+    old_base: Option<Reference>,
     /// The base that it shall be on; without it, what the name in its annotations stands for now
-    #[arg(long, alias = "new_base", value_name = "IMAGE")]
-    new_base: Option<String>,
+    #[arg(long, alias = "new_base", value_name = "IMAGE", value_parser = in_registry)]
+    new_base: Option<Reference>,
     /// Where the new image goes; without it, where the old one came from
-    #[arg(short, long)]
-    tag: Option<String>,
+    #[arg(short, long, value_parser = in_registry)]
+    tag: Option<Reference>,
 }
 
 impl Rebase {
     pub(super) fn run(self, global: &Global, ctx: &Context) -> Result<()> {
         let (client, options) = (global.client()?, global.reading());
-        let source = Reference::parse(&self.image)?;
+        let source = self.image.clone();
         let original = client.pull_any(&source, &options, ctx).wait()?;
         let said = match &original {
             _ if self.old_base.is_some() && self.new_base.is_some() => BaseAnnotations::default(),
@@ -48,7 +50,7 @@ impl Rebase {
             }
         };
         let target = match &self.tag {
-            Some(tag) => Reference::parse(tag)?,
+            Some(tag) => tag.clone(),
             None if source.digest().is_some() => source.with_digest(made.descriptor().digest.clone()),
             None => source,
         };
@@ -64,12 +66,12 @@ impl Rebase {
         };
         let name = said.name.as_deref().map(Reference::parse).transpose()?;
         let new = match (&self.new_base, &name) {
-            (Some(new), _) => Reference::parse(new)?,
+            (Some(new), _) => new.clone(),
             (None, Some(name)) => name.clone(),
             (None, None) => return Err(missing("new-base", "name")),
         };
         let old = match (&self.old_base, said.digest) {
-            (Some(old), _) => Reference::parse(old)?,
+            (Some(old), _) => old.clone(),
             (None, Some(digest)) => name.unwrap_or_else(|| new.clone()).with_digest(digest),
             (None, None) => return Err(missing("old-base", "digest")),
         };

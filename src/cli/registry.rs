@@ -1,5 +1,6 @@
 //! `parb registry serve`.
 
+use clap::error::ErrorKind;
 use clap::{Args, Subcommand};
 use parbuckle::registry::{Server, ServerOptions, raise_descriptor_limit};
 use parbuckle::{Code, Context, Error, Result};
@@ -77,7 +78,10 @@ struct Serve {
 
 impl Serve {
     fn run(self) -> Result<()> {
-        let options = self.options()?;
+        let options = match self.options() {
+            Err(e) if e.code() == Code::InvalidArgument => super::usage(ErrorKind::ValueValidation, &e.to_string()),
+            options => options?,
+        };
         raise_descriptor_limit();
         // Signals have to be caught before anybody is told that the server runs.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -153,7 +157,7 @@ impl Serve {
 fn write_whole(path: &Path, text: &str) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut file = tempfile::Builder::new().prefix(".parb-").tempfile_in(folder)?;
         file.write_all(text.as_bytes())?;
         file.persist(path).map_err(|e| e.error)
     };

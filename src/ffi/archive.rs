@@ -358,7 +358,7 @@ unsafe fn write(
 ) -> Result<Task<()>> {
     let (path, images, refs) = (path(p, "path")?, handles(images, count)?, optional(refs, "refs")?);
     let (options, ctx) = (options_of(options)?, bounds(ctx)?);
-    Ok(Archive::write(&path, &items(images, refs)?, &options, &ctx))
+    Ok(Archive::write(&path, &items(images, Vec::new(), refs)?, &options, &ctx))
 }
 
 /// parb_archive_write to what is open already, from its position on, in order: a pipe, a socket, a file. The descriptor
@@ -411,7 +411,7 @@ unsafe fn write_fd(
 ) -> Result<Task<()>> {
     let (images, refs) = (handles(images, count)?, optional(refs, "refs")?);
     let (options, ctx) = (options_of(options)?, bounds(ctx)?);
-    Ok(Archive::write_to(duplicate(fd)?, &items(images, refs)?, &options, &ctx))
+    Ok(Archive::write_to(duplicate(fd)?, &items(images, Vec::new(), refs)?, &options, &ctx))
 }
 
 /// Writes an index with all that it names into a new OCI archive, as parb_archive_write does. Its bytes, and so its
@@ -511,6 +511,125 @@ unsafe fn write_index_fd(
     Ok(Archive::write_to(duplicate(fd)?, &[item], &options_of(options)?, &bounds(ctx)?))
 }
 
+/// Writes images and indexes into one new OCI archive, the images first, otherwise as parb_archive_write and
+/// parb_archive_write_index do. Blocks until all is written.
+///
+/// Errors: as for parb_archive_write and parb_archive_write_index.
+///
+/// @param refs     what index.json calls each image, and then each index, in the same order; "": nothing. NULL: no
+///                 names at all
+/// @param options  archive_format, which has to be "oci" where there are indexes; jobs, foreign_layers
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_archive_write_all(
+    path: *const c_char,
+    images: *const *const parb_image,
+    count: usize,
+    indexes: *const *const parb_index,
+    index_count: usize,
+    refs: *const parb_strings,
+    options: *const parb_options,
+    ctx: *const parb_ctx,
+) -> *mut parb_error {
+    call(|| write_all(path, images, count, indexes, index_count, refs, options, ctx)?.wait())
+}
+
+/// parb_archive_write_all that returns at once; the outcome comes from parb_op_finish.
+///
+/// @param refs  NULL: no names at all
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_archive_write_all_start(
+    path: *const c_char,
+    images: *const *const parb_image,
+    count: usize,
+    indexes: *const *const parb_index,
+    index_count: usize,
+    refs: *const parb_strings,
+    options: *const parb_options,
+    ctx: *const parb_ctx,
+    out: *mut *mut parb_op,
+) -> *mut parb_error {
+    call(|| start(out, || write_all(path, images, count, indexes, index_count, refs, options, ctx)))
+}
+
+#[allow(clippy::too_many_arguments)] // as many as C gives
+unsafe fn write_all(
+    p: *const c_char,
+    images: *const *const parb_image,
+    count: usize,
+    indexes: *const *const parb_index,
+    index_count: usize,
+    refs: *const parb_strings,
+    options: *const parb_options,
+    ctx: *const parb_ctx,
+) -> Result<Task<()>> {
+    let (path, images) = (path(p, "path")?, handles(images, count)?);
+    let (indexes, refs) = (index_handles(indexes, index_count)?, optional(refs, "refs")?);
+    let (options, ctx) = (options_of(options)?, bounds(ctx)?);
+    Ok(Archive::write(&path, &items(images, indexes, refs)?, &options, &ctx))
+}
+
+/// parb_archive_write_all to what is open already, as parb_archive_write_fd does. Blocks until all is written.
+///
+/// Errors: as for parb_archive_write_all and parb_archive_write_fd.
+///
+/// @param refs     as for parb_archive_write_all; NULL: no names at all
+/// @param options  archive_format, which has to be "oci" where there are indexes; foreign_layers
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_archive_write_all_fd(
+    fd: i32,
+    images: *const *const parb_image,
+    count: usize,
+    indexes: *const *const parb_index,
+    index_count: usize,
+    refs: *const parb_strings,
+    options: *const parb_options,
+    ctx: *const parb_ctx,
+) -> *mut parb_error {
+    call(|| write_all_fd(fd, images, count, indexes, index_count, refs, options, ctx)?.wait())
+}
+
+/// parb_archive_write_all_fd that returns at once; the outcome comes from parb_op_finish.
+///
+/// @param refs  NULL: no names at all
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_archive_write_all_fd_start(
+    fd: i32,
+    images: *const *const parb_image,
+    count: usize,
+    indexes: *const *const parb_index,
+    index_count: usize,
+    refs: *const parb_strings,
+    options: *const parb_options,
+    ctx: *const parb_ctx,
+    out: *mut *mut parb_op,
+) -> *mut parb_error {
+    call(|| start(out, || write_all_fd(fd, images, count, indexes, index_count, refs, options, ctx)))
+}
+
+#[allow(clippy::too_many_arguments)] // as many as C gives
+unsafe fn write_all_fd(
+    fd: i32,
+    images: *const *const parb_image,
+    count: usize,
+    indexes: *const *const parb_index,
+    index_count: usize,
+    refs: *const parb_strings,
+    options: *const parb_options,
+    ctx: *const parb_ctx,
+) -> Result<Task<()>> {
+    let (images, indexes) = (handles(images, count)?, index_handles(indexes, index_count)?);
+    let (options, ctx) = (options_of(options)?, bounds(ctx)?);
+    Ok(Archive::write_to(duplicate(fd)?, &items(images, indexes, optional(refs, "refs")?)?, &options, &ctx))
+}
+
 unsafe fn handles<'a>(images: *const *const parb_image, count: usize) -> Result<Vec<&'a Image>> {
     if images.is_null() && count > 0 {
         return Err(invalid("images is NULL"));
@@ -518,17 +637,25 @@ unsafe fn handles<'a>(images: *const *const parb_image, count: usize) -> Result<
     (0..count).map(|i| Ok((*images.add(i)).get("images")?.image())).collect()
 }
 
-/// Images with their names, where there are some.
-fn items(images: Vec<&Image>, refs: Option<&Strings>) -> Result<Vec<ArchiveItem>> {
-    let Some(names) = refs.map(Strings::to_vec) else {
-        return Ok(images.into_iter().map(|image| ArchiveItem::image(image, None)).collect());
-    };
-    if names.len() != images.len() {
-        return Err(invalid(format!("refs has {} names for {} images", names.len(), images.len())));
+unsafe fn index_handles<'a>(indexes: *const *const parb_index, index_count: usize) -> Result<Vec<&'a Index>> {
+    if indexes.is_null() && index_count > 0 {
+        return Err(invalid("indexes is NULL"));
     }
-    let named =
-        |(image, name): (&Image, &String)| ArchiveItem::image(image, Some(name.as_str()).filter(|n| !n.is_empty()));
-    Ok(images.into_iter().zip(&names).map(named).collect())
+    (0..index_count).map(|i| Ok((*indexes.add(i)).get("indexes")?.index())).collect()
+}
+
+/// Images and indexes with their names, where there are some.
+fn items(images: Vec<&Image>, indexes: Vec<&Index>, refs: Option<&Strings>) -> Result<Vec<ArchiveItem>> {
+    let count = images.len() + indexes.len();
+    let names = refs.map_or_else(|| vec![String::new(); count], Strings::to_vec);
+    if names.len() != count {
+        return Err(invalid(format!("refs has {} names for {count} images and indexes", names.len())));
+    }
+    let (of_images, of_indexes) = names.split_at(images.len());
+    let said = |name: &String| Some(name.clone()).filter(|n| !n.is_empty());
+    let images = images.into_iter().zip(of_images).map(|(image, n)| ArchiveItem::image(image, said(n).as_deref()));
+    let indexes = indexes.into_iter().zip(of_indexes).map(|(index, n)| ArchiveItem::index(index, said(n).as_deref()));
+    Ok(images.chain(indexes).collect())
 }
 
 /// A descriptor of our own for what the host has open.

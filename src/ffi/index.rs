@@ -184,9 +184,13 @@ pub unsafe extern "C" fn parb_index_size_start(
     })
 }
 
-/// The image with this digest, or the best one for this platform. Blocks on the network.
+/// The image with this digest, or for this platform: of all that run there the one that fits best, the very variant
+/// before lower ones, and the first of equals. For a platform nested indexes are looked into, each where it stands among
+/// the entries, unless its entry says that it is for something else; what names no platform is taken for linux/amd64,
+/// after what does. Every call that reads the option platform finds the same. Blocks on the network.
 ///
-/// Errors: PARB_NOT_FOUND: the index names none; PARB_INVALID_ARGUMENT: the digest is an index's.
+/// Errors: PARB_NOT_FOUND: the index names none; for a platform, the message lists those that there are;
+/// PARB_INVALID_ARGUMENT: the digest is an index's.
 ///
 /// @param options  none are read
 /// @since 0.1

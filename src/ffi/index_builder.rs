@@ -138,13 +138,13 @@ pub unsafe extern "C" fn parb_index_builder_set_entry_artifact_type(
 
 /// Takes away the entries that are meant.
 ///
-/// @param matcher  NULL: all of them
+/// @param matcher  has to be there; one without any condition means all of them
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_index_builder_remove(builder: *mut parb_index_builder, matcher: *const parb_matcher) {
     edit(builder, |b| {
-        b.remove(&matcher_of(matcher)?);
+        b.remove(&matcher.get("matcher")?.ready()?);
         Ok(())
     })
 }

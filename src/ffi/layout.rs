@@ -471,7 +471,7 @@ unsafe fn replace_index(
 ///
 /// Errors: PARB_MALFORMED, PARB_IO.
 ///
-/// @param matcher  NULL: every entry
+/// @param matcher  has to be there; one without any condition means every entry
 /// @param options  durable
 /// @since 0.1
 #[unsafe(no_mangle)]
@@ -488,7 +488,6 @@ pub unsafe extern "C" fn parb_layout_remove(
 
 /// parb_layout_remove that returns at once; the digests come from parb_op_take_strings.
 ///
-/// @param matcher  NULL: every entry
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
@@ -508,7 +507,7 @@ unsafe fn remove(
     options: *const parb_options,
     ctx: *const parb_ctx,
 ) -> Result<Task<Vec<String>>> {
-    Ok(layout.get("layout")?.layout.remove(&matcher_of(matcher)?, &options_of(options)?, &bounds(ctx)?))
+    Ok(layout.get("layout")?.layout.remove(&matcher.get("matcher")?.ready()?, &options_of(options)?, &bounds(ctx)?))
 }
 
 /// Sets an annotation of entries of index.json. Blocks on the disk.

@@ -57,7 +57,10 @@ pub unsafe extern "C" fn parb_matcher_add_digest(matcher: *mut parb_matcher, dig
     })
 }
 
-/// Means entries for this platform; what it leaves out does not matter, and what names no platform is not meant.
+/// Means entries for this platform and no other: what it names must be the same, but for an os.version that may go on
+/// after a dot; what it leaves out does not matter, and what names no platform is not meant. Names are compared in
+/// normal form, in which arm without a variant is v7, arm64 v8 and amd64 v1. (That an image runs on a higher variant,
+/// too, counts only where one image is picked, as by parb_index_image.)
 ///
 /// @param platform  os/architecture[/variant][:os.version]
 /// @since 0.1

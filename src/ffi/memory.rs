@@ -152,11 +152,11 @@ unsafe fn memory_put_index(
     Ok(memory.add_index(name, index, &options_of(options)?, &bounds(ctx)?))
 }
 
-/// The image with this name or digest. Blocks for a moment.
+/// The image with this name or digest; of an index, the one for the option platform. Blocks for a moment.
 ///
-/// Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: it is an index.
+/// Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: it is an index, and no platform is set.
 ///
-/// @param options  none are read
+/// @param options  platform
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]

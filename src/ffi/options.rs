@@ -103,7 +103,8 @@ pub unsafe extern "C" fn parb_options_set_sink(options: *mut parb_options, sink:
 /// "estargz" is gzip with a table of contents, so that single files can be read out of the layer; everything that
 /// reads gzip reads it. What is eStargz already stays as it is. (To find that out, gzip is kept in a file without a
 /// name in $TMPDIR.) An entry that eStargz has no words for is PARB_UNSUPPORTED: a sparse file, a name that is not
-/// UTF-8, a type that no file system knows. Read by parb_layer_from_file and the others that make a layer.
+/// UTF-8, a type that no file system knows. Read by parb_layer_from_file and the others that make a layer or change one,
+/// parb_image_recompress among them, and by parb_archive_image and parb_daemon_image.
 ///
 /// @param name   "gzip", "zstd", "none" or "estargz"
 /// @param level  0: the default (gzip and estargz 2, zstd 3); else gzip and estargz 1 to 9, zstd 1 to 19

@@ -23,8 +23,8 @@ unsafe fn arguments<'a>(
     Ok((client.get("client")?, reference, options_of(options)?, bounds(ctx)?))
 }
 
-/// What a reference names: media type, digest, size; with the option platform, the image for it in an index. Blocks on
-/// the network.
+/// What a reference names: media type, digest, size; with the option platform, the image for it in an index, the
+/// same that parb_pull gives. Blocks on the network.
 ///
 /// Errors: PARB_NOT_FOUND, PARB_UNAUTHENTICATED, PARB_DENIED, PARB_UNAVAILABLE; PARB_DIGEST_MISMATCH: the answer is not
 /// what the reference's digest names.

@@ -8,6 +8,7 @@ use crate::image::Image;
 use crate::index::{Child, Index};
 use crate::matcher::names_of;
 use crate::oci::{Descriptor, IndexManifest, Platform};
+use std::sync::Arc;
 
 /// How many entries a message lists.
 const MAX_LISTED: usize = 10;
@@ -84,31 +85,11 @@ impl Layout {
         }
     }
 
-    /// The image for a platform: an entry that says it is for it, or one in an index that stands there, or one that
-    /// doesn't say.
+    /// The image for a platform, as if the entries were an index.
     async fn image_for(&self, ctx: &Context, entries: &IndexManifest, platform: &Platform) -> Result<Image> {
-        let direct = only(entries, |d| d.platform.is_some())?;
-        let not_there = match direct.pick(platform) {
-            Ok(entry) => return self.descend(ctx, entry, platform).await,
-            Err(e) => e,
-        };
-        for entry in entries.manifests().iter().filter(|d| d.platform.is_none() && d.media_type.is_index()) {
-            match self.descend(ctx, entry, platform).await {
-                // Of another platform; where a blob is missing, the error names it.
-                Err(e) if e.code() == Code::NotFound && e.get_subject().is_none() => {}
-                other => return other,
-            }
-        }
-        let silent = only(entries, |d| d.platform.is_none() && !d.media_type.is_index())?;
-        match silent.pick(platform) {
-            Ok(entry) => self.descend(ctx, entry, platform).await,
-            Err(_) => Err(not_there),
-        }
-    }
-
-    async fn descend(&self, ctx: &Context, entry: &Descriptor, platform: &Platform) -> Result<Image> {
-        let found = self.content().open(ctx, entry).await?;
-        found.image_for(ctx, platform).await
+        let content = self.content();
+        let home = content.home.clone();
+        Index::new(entries.descriptor(), entries.clone(), Arc::new(content), home).image_for(ctx, platform).await
     }
 
     /// The manifest with this digest, wherever it stands.

@@ -159,11 +159,7 @@ pub(super) fn is_attestation(entry: &Descriptor) -> bool {
 }
 
 async fn pick(base: &Index, platform: &Platform, ctx: &Context) -> Result<Image> {
-    let found = base.manifest().pick(platform).map_err(|e| e.or_subject(base.digest()))?.clone();
-    match base.read(ctx, &found).await? {
-        Child::Image(image) => Ok(image),
-        Child::Index(_) => Err(invalid("the base's image for the platform is an index").subject(&found.digest)),
-    }
+    base.image_for(ctx, platform).await.map_err(|e| e.or_subject(base.digest()))
 }
 
 async fn rebase(image: &Image, old: &Image, new: &Image, name: Option<&str>, ctx: &Context) -> Result<Image> {

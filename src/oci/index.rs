@@ -1,10 +1,8 @@
 //! Indexes: several images under one name.
 
 use super::json::{self, object};
-use super::platform::ASSUMED;
-use super::{AnyManifest, Descriptor, MediaType, Platform};
-use crate::digest::shown;
-use crate::error::{Code, Error, Result, invalid, malformed};
+use super::{AnyManifest, Descriptor, MediaType};
+use crate::error::{Result, invalid, malformed};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,9 +32,6 @@ pub struct IndexManifest {
     media_type: MediaType,
     doc: Arc<IndexDoc>,
 }
-
-/// How many platforms a message lists.
-const MAX_LISTED: usize = 20;
 
 impl IndexManifest {
     /// Reads an index. `content_type` is what it was served as.
@@ -102,28 +97,6 @@ impl IndexManifest {
     /// Starts a change.
     pub fn edit(&self) -> IndexEdit {
         IndexEdit { base: self.clone(), doc: (*self.doc).clone(), changed: false }
-    }
-
-    /// The manifest that fits best: the very variant before lower ones, the first of equals. One that doesn't say
-    /// what it runs on is taken for `linux/amd64` (as in the reference), after those that do.
-    ///
-    /// Errors: `NotFound`, with the platforms that there are.
-    pub fn pick(&self, wanted: &Platform) -> Result<&Descriptor> {
-        let runnable = |d: &&Descriptor| d.media_type.is_empty() || d.media_type.is_image() || d.media_type.is_index();
-        let assumed = Platform::default();
-        let rank = |d: &Descriptor| match &d.platform {
-            Some(platform) => platform.rank(wanted),
-            None => assumed.rank(wanted).map(|rank| rank + ASSUMED),
-        };
-        let ranked = self.manifests().iter().filter(runnable).filter_map(|d| Some((rank(d)?, d)));
-        ranked.min_by_key(|(rank, _)| *rank).map(|(_, d)| d).ok_or_else(|| {
-            let names = self.manifests().iter().filter_map(|d| d.platform.as_ref()).map(Platform::to_string);
-            let mut names: Vec<String> = names.filter(|name| name != "unknown/unknown").collect();
-            let more = if names.len() > MAX_LISTED { ", …" } else { "" };
-            names.truncate(MAX_LISTED);
-            let there = if names.is_empty() { "none that says its platform".into() } else { shown(&names.join(", ")) };
-            Error::new(Code::NotFound, format!("there is no image for {wanted} in the index, but {there}{more}"))
-        })
     }
 }
 
@@ -193,68 +166,6 @@ impl IndexEdit {
 mod tests {
     use super::*;
     use crate::digest::Digest;
-
-    /// An index of images for these platforms (empty: none said), each named by its place.
-    fn index(platforms: &[&str]) -> IndexManifest {
-        let descriptor = |(i, text): (usize, &&str)| {
-            let platform = match text.parse::<Platform>() {
-                Ok(p) => format!(
-                    r#","platform":{{"os":"{}","architecture":"{}","variant":"{}"}}"#,
-                    p.os, p.architecture, p.variant
-                ),
-                Err(_) => String::new(),
-            };
-            let digest = Digest::sha256(&[i as u8]);
-            format!(r#"{{"mediaType":"{}","size":1,"digest":"{digest}"{platform}}}"#, MediaType::OCI_MANIFEST)
-        };
-        let list: Vec<String> = platforms.iter().enumerate().map(descriptor).collect();
-        let json = format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, list.join(","));
-        IndexManifest::from_bytes(json.into(), None).unwrap()
-    }
-
-    fn picked(platforms: &[&str], wanted: &str) -> Option<usize> {
-        let index = index(platforms);
-        let picked = index.pick(&wanted.parse().unwrap()).ok()?;
-        index.manifests().iter().position(|d| d.digest == picked.digest)
-    }
-
-    #[test]
-    fn the_best_is_picked() {
-        let arm = ["linux/arm/v5", "linux/arm/v6", "linux/arm/v7", "linux/arm64/v8", "linux/amd64"];
-        assert_eq!(picked(&arm, "linux/amd64"), Some(4));
-        assert_eq!(picked(&arm, "linux/arm"), Some(2));
-        assert_eq!(picked(&arm, "linux/arm/v6"), Some(1));
-        assert_eq!(picked(&arm, "linux/arm/v8"), Some(2));
-        assert_eq!(picked(&arm[..2], "linux/arm/v7"), Some(1));
-        assert_eq!(picked(&arm[1..], "linux/arm/v5"), None);
-        assert_eq!(picked(&arm, "linux/arm64"), Some(3));
-        assert_eq!(picked(&arm, "linux/aarch64/v9"), Some(3));
-        assert_eq!(picked(&["linux/amd64/v3", "linux/amd64/v2", "linux/amd64"], "linux/amd64"), Some(2));
-        assert_eq!(picked(&["linux/amd64/v3", "linux/amd64/v2"], "linux/x86_64"), Some(1));
-        assert_eq!(picked(&["linux/arm/v7", "linux/arm/v7"], "linux/arm"), Some(0));
-        assert_eq!(picked(&["", "linux/amd64"], "linux/amd64"), Some(1));
-        assert_eq!(picked(&["", "linux/amd64/v3"], "linux/amd64"), Some(1));
-        assert_eq!(picked(&["linux/arm64", ""], "linux/amd64"), Some(1));
-        assert_eq!(picked(&["linux/arm64", ""], "windows/amd64"), None);
-        assert_eq!(picked(&[], "linux/amd64"), None);
-    }
-
-    #[test]
-    fn what_does_not_run_is_not_picked() {
-        let json = index(&["", ""]).raw().clone();
-        let json = String::from_utf8(json.to_vec()).unwrap();
-        let json = json.replacen(MediaType::OCI_MANIFEST.as_str(), MediaType::OCI_CONFIG.as_str(), 1);
-        let json = json.replacen(MediaType::OCI_MANIFEST.as_str(), MediaType::OCI_INDEX.as_str(), 1);
-        let index = IndexManifest::from_bytes(json.into(), None).unwrap();
-        assert_eq!(index.pick(&Platform::default()).unwrap().media_type, MediaType::OCI_INDEX);
-    }
-
-    #[test]
-    fn what_is_there_is_told() {
-        let error = index(&["linux/arm64", "unknown/unknown"]).pick(&Platform::default()).unwrap_err();
-        assert_eq!(error.code(), Code::NotFound);
-        assert_eq!(error.message(), "there is no image for linux/amd64 in the index, but linux/arm64");
-    }
 
     #[test]
     fn members_are_read() {

@@ -30,8 +30,6 @@ object! {
     }
 }
 
-/// Added to the rank of something that doesn't say what it runs on; more than any other rank.
-pub(super) const ASSUMED: u32 = 1 << 20;
 /// Above the rank of every variant that is known to run.
 const OTHER_VARIANT: u32 = 1 << 18;
 
@@ -75,39 +73,58 @@ impl Platform {
     }
 
     /// Whether something for this platform runs where `wanted` does: what `wanted` leaves out does not matter, lists
-    /// must be contained, versions may go on after a dot, and a lower variant of arm or amd64 does too.
+    /// must be contained, versions may go on after a dot, and a lower variant of arm, arm64 or amd64 does too.
     pub fn satisfies(&self, wanted: &Platform) -> bool {
         self.rank(wanted).is_some()
     }
 
+    /// Whether this is the platform that `named` names, other than [`Platform::satisfies`] no lower variant: what
+    /// `named` leaves out, be it the variant, does not matter, lists must be contained, and versions may go on after a
+    /// dot. So `linux/arm` is the name of every arm there is, and `linux/arm/v7` of one without a variant, too.
+    pub fn is_named_by(&self, named: &Platform) -> bool {
+        let (have, want) = (self.normalized(), named.normalized());
+        fits(&want, &have) && (names_no_variant(named) || want.variant == have.variant)
+    }
+
     /// How well this fits, less being better; `None`: not at all.
-    pub(super) fn rank(&self, wanted: &Platform) -> Option<u32> {
+    pub(crate) fn rank(&self, wanted: &Platform) -> Option<u32> {
         let (have, want) = (self.normalized(), wanted.normalized());
-        let same = |want: &str, have: &str| want.is_empty() || want == have;
-        let version = |want: &str, have: &str| {
-            same(want, have) || have.strip_prefix(want).is_some_and(|more| more.starts_with('.'))
-        };
-        let all = |want: &[String], have: &[String]| want.iter().all(|w| have.contains(w));
-        let fits = same(&want.os, &have.os)
-            && same(&want.architecture, &have.architecture)
-            && version(&want.os_version, &have.os_version)
-            && all(&want.os_features, &have.os_features)
-            && all(&want.features, &have.features);
-        if !fits {
+        if !fits(&want, &have) {
             return None;
         }
         if want.architecture.is_empty() {
             return same(&want.variant, &have.variant).then_some(0);
         }
-        let unsaid = wanted.variant.is_empty() && !["armhf", "armel"].contains(&wanted.architecture.as_str());
         match (level(&want), level(&have)) {
             _ if want.variant == have.variant => Some(0),
             (Some(want), Some(have)) if have < want => Some(want - have),
             // Without a variant asked for, another one is better than nothing; it may be too new.
-            (_, have) if unsaid => Some(OTHER_VARIANT + have.unwrap_or(0)),
+            (_, have) if names_no_variant(wanted) => Some(OTHER_VARIANT + have.unwrap_or(0)),
             _ => None,
         }
     }
+}
+
+/// All but the variant, in normal form.
+fn fits(want: &Platform, have: &Platform) -> bool {
+    let version =
+        |want: &str, have: &str| same(want, have) || have.strip_prefix(want).is_some_and(|more| more.starts_with('.'));
+    let all = |want: &[String], have: &[String]| want.iter().all(|w| have.contains(w));
+    same(&want.os, &have.os)
+        && same(&want.architecture, &have.architecture)
+        && version(&want.os_version, &have.os_version)
+        && all(&want.os_features, &have.os_features)
+        && all(&want.features, &have.features)
+}
+
+fn same(want: &str, have: &str) -> bool {
+    want.is_empty() || want == have
+}
+
+/// Two names of architectures are of a variant, too.
+fn names_no_variant(platform: &Platform) -> bool {
+    let with_variant = |name: &&str| platform.architecture.eq_ignore_ascii_case(name);
+    platform.variant.is_empty() && !["armhf", "armel"].iter().any(with_variant)
 }
 
 /// The number in a variant, where a lower number runs on a higher one. For arm64 only the plain one is below all.
@@ -244,5 +261,33 @@ mod tests {
             |list: &[&str]| Platform { os_features: list.iter().map(|s| s.to_string()).collect(), ..p("windows") };
         assert!(features(&["a", "win32k"]).satisfies(&features(&["win32k"])));
         assert!(!features(&["a"]).satisfies(&features(&["a", "win32k"])));
+    }
+
+    #[test]
+    fn which_is_meant_by_a_name() {
+        for (have, named, yes) in [
+            ("linux/amd64", "linux/amd64", true),
+            ("linux/amd64", "linux", true),
+            ("linux/amd64/v3", "linux/amd64", true),
+            ("linux/amd64", "linux/amd64/v3", false),
+            ("linux/amd64", "linux/amd64/v1", true),
+            ("linux/x86_64/v1", "linux/amd64", true),
+            ("linux/arm/v6", "linux/arm/v7", false),
+            ("linux/arm/v6", "linux/arm", true),
+            ("linux/arm/v6", "linux/armhf", false),
+            ("linux/arm", "linux/arm/v7", true),
+            ("linux/arm/v7", "linux/ARMHF", true),
+            ("linux/arm64", "linux/arm64/v8", true),
+            ("linux/arm64/v8", "linux/arm64", true),
+            ("linux/arm64/v8", "linux/arm64/v9", false),
+            ("linux/riscv64/rva20", "linux/riscv64", true),
+            ("windows/amd64:10.0.17763.5820", "windows/amd64:10.0.17763", true),
+            ("windows/amd64:10.0.177630", "windows/amd64:10.0.17763", false),
+            ("windows/amd64", "windows/amd64:10.0.17763", false),
+        ] {
+            assert_eq!(p(have).is_named_by(&p(named)), yes, "{have} by {named}");
+        }
+        let variant = Platform { architecture: String::new(), variant: "v7".into(), ..p("linux") };
+        assert!(p("linux/arm").is_named_by(&variant) && !p("linux/arm/v6").is_named_by(&variant));
     }
 }

@@ -26,7 +26,8 @@ const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd
      application/vnd.docker.distribution.manifest.v1+prettyjws, application/vnd.docker.distribution.manifest.v1+json";
 
 impl Client {
-    /// What a reference names: media type, digest, size. With a platform in the options, the image for it.
+    /// What a reference names: media type, digest, size. With a platform in the options, the image for it, the same as
+    /// [`Client::pull`] gives.
     ///
     /// Errors: `NotFound`, `Unauthenticated`, `Denied`, `Unavailable`; `DigestMismatch` where the answer is not what
     /// the reference's digest names. Options: platform.
@@ -40,14 +41,15 @@ impl Client {
             match platform {
                 None => client.head(&ctx, &reference).await.map_err(named),
                 Some(platform) => match client.get(&ctx, &reference).await.map_err(named)? {
-                    (_, Child::Index(index)) => Ok(index.manifest().pick(&platform).map_err(named)?.clone()),
+                    (_, Child::Index(index)) => Ok(index.entry_for(&ctx, &platform).await.map_err(named)?.1),
                     (descriptor, Child::Image(_)) => Ok(descriptor),
                 },
             }
         })
     }
 
-    /// The image that a reference names; of an index, the one for the options' platform (linux/amd64 by default).
+    /// The image that a reference names; of an index, the one for the options' platform (linux/amd64 by default), as
+    /// [`Index::image`] finds it.
     ///
     /// Errors: as for [`Client::resolve`]; `NotFound` where the index has no such platform; `Malformed`,
     /// `Unsupported` (schema 1) for what is no image. Options: platform.

@@ -89,7 +89,19 @@ static void indexes(void) {
   OK(parb_archive_index(archive, "all", NULL, NULL, &back));
   CHECK_STR(parb_descriptor_digest(parb_index_descriptor(back)), parb_descriptor_digest(parb_index_descriptor(index)));
   has(archive, parb_image_digest(a), parb_image_digest(a));
-  parb_archive_free(archive), parb_index_free(index), parb_index_free(back);
+  parb_archive_free(archive), parb_index_free(back);
+  /* Both kinds in one. */
+  const parb_image *images[] = {a};
+  const parb_index *indexes[] = {index};
+  parb_strings *two = names("one", "many");
+  FAILS(parb_archive_write_all(in("k.tar"), images, 1, indexes, 1, two, NULL, NULL), PARB_UNSUPPORTED);
+  FAILS(parb_archive_write_all(in("k.tar"), images, 0, indexes, 1, two, oci, NULL), PARB_INVALID_ARGUMENT);
+  OK(parb_archive_write_all(in("k.tar"), images, 1, indexes, 1, two, oci, NULL));
+  archive = opened(in("k.tar"));
+  has(archive, "one", parb_image_digest(a));
+  OK(parb_archive_index(archive, "many", NULL, NULL, &back));
+  CHECK_STR(parb_descriptor_digest(parb_index_descriptor(back)), parb_descriptor_digest(parb_index_descriptor(index)));
+  parb_archive_free(archive), parb_index_free(back), parb_index_free(index), parb_strings_free(two);
   parb_options_free(oci), parb_strings_free(refs), parb_image_free(a);
 }
 

@@ -110,6 +110,7 @@ static void changes(void) {
   FAILS(parb_layout_annotate(layout, NULL, "", NULL, NULL, NULL), PARB_INVALID_ARGUMENT);
   parb_strings *removed = NULL;
   FAILS(parb_layout_gc(layout, durable, NULL, &removed), PARB_INVALID_ARGUMENT);
+  FAILS(parb_layout_remove(layout, NULL, NULL, NULL, &removed), PARB_INVALID_ARGUMENT);
   OK(parb_layout_remove(layout, matcher, NULL, NULL, &removed));
   CHECK_INT(parb_strings_count(removed), 1);
   CHECK_STR(parb_strings_at(removed, 0), parb_image_digest(two));

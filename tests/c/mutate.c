@@ -209,7 +209,14 @@ static void indexes(void) {
   CHECK_INT(parb_index_count(made), 1);
   CHECK_STR(parb_map_get(parb_descriptor_annotations(parb_index_at(made, 0)), "note"), "x");
   parb_index_free(made);
-  parb_index_builder_remove(b, NULL);
+  parb_index_builder *forgotten = parb_index_builder_new(index);
+  parb_index_builder_remove(forgotten, NULL);
+  parb_index *none = NULL;
+  FAILS(parb_index_builder_build(forgotten, NULL, NULL, &none), PARB_INVALID_ARGUMENT);
+  parb_index_builder_free(forgotten);
+  parb_matcher *all = parb_matcher_new();
+  parb_index_builder_remove(b, all);
+  parb_matcher_free(all);
   OK(parb_index_builder_build(b, NULL, NULL, &made));
   CHECK(strstr((const char *)parb_index_manifest(made, NULL), "\"manifests\":[]"));
   parb_index_free(made);

@@ -139,6 +139,11 @@ static void archives() {
   EQUAL(same.index().size(), 1u);
   EQUAL(same.image("all", p::Options().platform("linux/arm64")).digest(), arm().digest());
   FAILS(PARB_UNSUPPORTED, p::Archive::open(folder / "docker.tar").index());
+  p::Archive::write_all(folder / "all.tar", {{"one", image}}, {{"all", index}}, p::Options().archive_format("oci"));
+  const auto whole = p::Archive::open(folder / "all.tar");
+  EQUAL(whole.image("one").digest(), image.digest());
+  EQUAL(whole.index("all").digest(), index.digest());
+  EQUAL(whole.index().size(), 2u);
   FAILS(PARB_INVALID_ARGUMENT, p::Archive::write(folder / "none.tar", {}));
   FAILS(PARB_NOT_FOUND, p::Archive::open(folder / "none.tar"));
   FAILS(PARB_MALFORMED, p::Archive::open_source(p::Source(std::make_shared<std::istringstream>("no tar"))));

@@ -323,7 +323,7 @@ fn valid(f: &Function, p: &Param) -> String {
         "buffer" => "(uint8_t[64]){0}".into(),
         "texts" => "(const char *const[]){\"a\"}".into(),
         "len" => match name {
-            "count" => "1".into(),
+            "count" | "index_count" => "1".into(),
             "cap" if f.params.iter().any(|p| p.name == "out_tags") => "4".into(),
             "cap" => "64".into(),
             _ if f.name == "parb_config_parse" => "sizeof CONFIG - 1".into(),

@@ -30,6 +30,7 @@ const ORDER: &[&[&str]] = &[
         "layer",
         "image",
         "index",
+        "pick",
         "options",
         "validate",
         "writer",

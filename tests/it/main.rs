@@ -21,6 +21,7 @@ mod makes;
 mod mutations;
 mod oci_properties;
 mod parts;
+mod platforms;
 mod server_auth;
 mod server_discovery;
 mod server_faults;

@@ -18,6 +18,7 @@ from typing import Any
 import parbuckle
 import pytest
 from parbuckle import Archive, Cache, Image, Index, IndexBuilder, Layer, Layout, Matcher, MemoryStore
+from parbuckle.archive import Images
 
 from support import Site, Sum, descriptors, image_of, settles, tar_of
 
@@ -130,6 +131,18 @@ def test_archive_of_an_index(tmp_path: Path) -> None:
     with Archive.open(str(tmp_path / "named.tar")) as archive:
         assert archive.refs == ["many"] and archive.index("many").digest == index.digest
         assert archive.image("many", platform="linux/arm64").digest == index[1].digest
+    one = image_of()
+    cases: tuple[tuple[str, Images], ...] = (("a.tar", {"many": index, "one": one}), ("b.tar", [one, index]))
+    for to, what in cases:
+        Archive.write(tmp_path / to, what)
+        with Archive.open(tmp_path / to) as archive:
+            assert archive.refs == (["one", "many"] if to == "a.tar" else [])
+            assert archive.index().find(Matcher()) == [one.digest, index.digest]
+            archive.image(one.digest).validate()
+            archive.index(index.digest).validate()
+    memory = io.BytesIO()
+    Archive.write(memory, {"many": index, "one": one})
+    assert memory.getvalue() == (tmp_path / "a.tar").read_bytes()
     with pytest.raises(parbuckle.UnsupportedError):
         Archive.write(tmp_path / "not.tar", index, format="docker")
     assert not (tmp_path / "not.tar").exists()
@@ -314,6 +327,7 @@ def test_memory_store() -> None:
         with pytest.raises(parbuckle.LimitExceededError):
             store.put(image_of(1_000_000))
         kept = store.index("many").image("linux/s390x")
+        assert store.image("many", platform="linux/s390x").digest == kept.digest
         store.remove("one")
         with pytest.raises(parbuckle.NotFoundError):
             store.image("one")

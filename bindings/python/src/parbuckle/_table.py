@@ -523,6 +523,10 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_archive_write_index_start": (parb_error, (c_char_p, parb_index, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
     "parb_archive_write_index_fd": (parb_error, (c_int32, parb_index, c_char_p, parb_options, parb_ctx)),
     "parb_archive_write_index_fd_start": (parb_error, (c_int32, parb_index, c_char_p, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_archive_write_all": (parb_error, (c_char_p, POINTER(parb_image), c_size_t, POINTER(parb_index), c_size_t, parb_strings, parb_options, parb_ctx)),
+    "parb_archive_write_all_start": (parb_error, (c_char_p, POINTER(parb_image), c_size_t, POINTER(parb_index), c_size_t, parb_strings, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_archive_write_all_fd": (parb_error, (c_int32, POINTER(parb_image), c_size_t, POINTER(parb_index), c_size_t, parb_strings, parb_options, parb_ctx)),
+    "parb_archive_write_all_fd_start": (parb_error, (c_int32, POINTER(parb_image), c_size_t, POINTER(parb_index), c_size_t, parb_strings, parb_options, parb_ctx, POINTER(parb_op))),
     # Caches
     "parb_cache_open": (parb_error, (c_char_p, c_uint64, parb_options, parb_ctx, POINTER(parb_cache))),
     "parb_cache_open_start": (parb_error, (c_char_p, c_uint64, parb_options, parb_ctx, POINTER(parb_op))),

@@ -20,8 +20,10 @@ from .index import Index, IndexFacts
 from .layer import Path, Sink, stored
 from .stream import PIECE
 
-#: An image or an index, or several images: by name, or without.
-Images = Union[ImageFacts, IndexFacts, Mapping[str, Union[ImageFacts, IndexFacts]], Iterable[ImageFacts]]
+#: An image or an index, or several of them: by name, or without.
+Images = Union[
+    ImageFacts, IndexFacts, Mapping[str, Union[ImageFacts, IndexFacts]], Iterable[Union[ImageFacts, IndexFacts]]
+]
 
 
 class ArchiveFacts(Medium):
@@ -95,9 +97,10 @@ class Archive(ArchiveFacts, Blocking):
     ) -> None:
         """Writes a new archive: to a path ("-": standard output), a file descriptor, or a binary file object.
 
-        images: one, or several, without names; or a mapping from names to images. An index, alone or as the one value
-        of a mapping, is written with all that it names.
-        format: "docker" (the default), "oci" (the only one for indexes), or "legacy", that of docker save before 1.10.
+        images: one image or index, or several, without names; or a mapping from names to them. An index is written
+            with all that it names; where there are images, too, they come first.
+        format: "docker" (the default where there are images only), "oci" (the only one for indexes, and the default
+            where there are some), or "legacy", that of docker save before 1.10.
         jobs: how many blobs are read at once; for a path only.
         A file at a path comes about beside it and takes its place when it is whole.
         """
@@ -140,51 +143,41 @@ class Archive(ArchiveFacts, Blocking):
 class NewArchive:
     """What is to be written: its calls, for whoever waits for them."""
 
-    __slots__ = ("_images", "_index", "_name", "_options", "_refs")
+    __slots__ = ("_images", "_indexes", "_options", "_refs")
 
     def __init__(self, images: Images, format: Optional[str], jobs: Optional[int], foreign_layers: bool) -> None:
-        self._index: Optional[IndexFacts] = None
-        self._name: Optional[bytes] = None
-        self._refs: Optional[Handle] = None
-        self._images: tuple[ImageFacts, ...] = ()
-        if isinstance(images, ImageFacts):
-            self._images = (images,)
-        elif isinstance(images, IndexFacts):
-            self._index = images
+        named: Iterable[tuple[str, Any]]
+        if isinstance(images, (ImageFacts, IndexFacts)):
+            named = (("", images),)
         elif isinstance(images, Mapping):
-            self._named(images)
+            named = tuple(images.items())
         else:
-            self._images = tuple(images)
-        for image in self._images:
-            if not isinstance(image, ImageFacts):
-                raise TypeError(f"an image is wanted, not {type(image).__name__}")
-        form = "oci" if self._index is not None and format is None else format
+            named = tuple(("", value) for value in images)
+        for _, value in named:
+            if not isinstance(value, (ImageFacts, IndexFacts)):
+                raise TypeError(f"an image or an index is wanted, not {type(value).__name__}")
+        of_images = [(name, value) for name, value in named if isinstance(value, ImageFacts)]
+        of_indexes = [(name, value) for name, value in named if isinstance(value, IndexFacts)]
+        self._images = tuple(value for _, value in of_images)
+        self._indexes = tuple(value for _, value in of_indexes)
+        names = tuple(name for name, _ in of_images + of_indexes)
+        self._refs: Optional[Handle] = strings_from(names) if isinstance(images, Mapping) else None
+        form = "oci" if self._indexes and format is None else format
         self._options = Options().push(jobs, None, foreign_layers).archive_format(form)
-
-    def _named(self, images: Mapping[str, Any]) -> None:
-        values = tuple(images.values())
-        if len(values) == 1 and isinstance(values[0], IndexFacts):
-            self._index, self._name = values[0], utf8_or_none(next(iter(images)))
-        else:
-            self._images, self._refs = values, strings_from(tuple(images))
 
     def write(self, path: Path) -> Call[None]:
         """To a path."""
-        if self._index is None:
-            return self._call(lib.parb_archive_write_start, local_path(path))
-        return self._call(lib.parb_archive_write_index_start, local_path(path))
+        return self._call(lib.parb_archive_write_all_start, local_path(path))
 
     def write_fd(self, fd: int) -> Call[None]:
         """To a file descriptor."""
-        if self._index is None:
-            return self._call(lib.parb_archive_write_fd_start, fd)
-        return self._call(lib.parb_archive_write_index_fd_start, fd)
+        return self._call(lib.parb_archive_write_all_fd_start, fd)
 
     def _call(self, start: Any, to: Any) -> Call[None]:
         def begin(ctx: Context, op: Any) -> Any:
-            if self._index is not None:
-                return start(to, self._index._handle, self._name, self._options, ctx, op)
-            return start(to, handles(self._images), len(self._images), self._refs, self._options, ctx, op)
+            images, indexes = handles(self._images), handles(self._indexes)
+            counted = (images, len(self._images), indexes, len(self._indexes))
+            return start(to, *counted, self._refs, self._options, ctx, op)
 
         return Call(begin, finish)
 

@@ -32,7 +32,8 @@ class Matcher:
     ) -> None:
         """A mistake in a condition is reported by the call that is given the matcher.
 
-        platform: os/architecture[/variant][:os.version]; what it leaves out does not matter.
+        platform: os/architecture[/variant][:os.version]: this and no other, but for a version that may go on after a
+            dot; what it leaves out does not matter.
         annotations: all of which must be there; None as value: whatever it is.
         name: as a layout has it, in its annotation org.opencontainers.image.ref.name.
         """

@@ -64,8 +64,9 @@ class MemoryStoreFacts(Medium):
         options = Options().push(jobs, None, foreign_layers)
         return calling(start, self._handle, utf8_or_none(name), what._handle, options, take=finish)
 
-    def _image(self, name_or_digest: str) -> Call[Handle]:
-        return calling(lib.parb_memory_image_start, self._handle, utf8(name_or_digest), None, take=taking("image"))
+    def _image(self, name_or_digest: str, platform: Optional[str]) -> Call[Handle]:
+        start, options = lib.parb_memory_image_start, Options().platform(platform)
+        return calling(start, self._handle, utf8(name_or_digest), options, take=taking("image"))
 
     def _index(self, name_or_digest: str) -> Call[Handle]:
         return calling(lib.parb_memory_index_start, self._handle, utf8(name_or_digest), None, take=taking("index"))
@@ -93,9 +94,17 @@ class MemoryStore(MemoryStoreFacts, Blocking):
         """
         run(self._put(what, name, jobs, foreign_layers), seconds(timeout, self._timeout), cancel, progress)
 
-    def image(self, name_or_digest: str, *, timeout: Timeout = UNSET, cancel: Optional[CancelToken] = None) -> Image:
-        """The image with this name or digest."""
-        return Image(run(self._image(name_or_digest), seconds(timeout, self._timeout), cancel), self._timeout)
+    def image(
+        self,
+        name_or_digest: str,
+        *,
+        platform: Optional[str] = None,
+        timeout: Timeout = UNSET,
+        cancel: Optional[CancelToken] = None,
+    ) -> Image:
+        """The image with this name or digest; of an index, the one for the platform."""
+        call = self._image(name_or_digest, platform)
+        return Image(run(call, seconds(timeout, self._timeout), cancel), self._timeout)
 
     def index(self, name_or_digest: str, *, timeout: Timeout = UNSET, cancel: Optional[CancelToken] = None) -> Index:
         """The index with this name or digest."""

@@ -35,9 +35,12 @@ class AsyncMemoryStore(MemoryStoreFacts, Awaited):
         """
         await run(self._put(what, name, jobs, foreign_layers), seconds(timeout, self._timeout), None, progress)
 
-    async def image(self, name_or_digest: str, *, timeout: Timeout = UNSET) -> AsyncImage:
-        """The image with this name or digest."""
-        return AsyncImage(await run(self._image(name_or_digest), seconds(timeout, self._timeout)), self._timeout)
+    async def image(
+        self, name_or_digest: str, *, platform: Optional[str] = None, timeout: Timeout = UNSET
+    ) -> AsyncImage:
+        """The image with this name or digest; of an index, the one for the platform."""
+        call = self._image(name_or_digest, platform)
+        return AsyncImage(await run(call, seconds(timeout, self._timeout)), self._timeout)
 
     async def index(self, name_or_digest: str, *, timeout: Timeout = UNSET) -> AsyncIndex:
         """The index with this name or digest."""
