@@ -945,7 +945,8 @@ PARB_API void parb_options_set_sink(parb_options *options, const parb_sink *sink
  * "estargz" is gzip with a table of contents, so that single files can be read out of the layer; everything that
  * reads gzip reads it. What is eStargz already stays as it is. (To find that out, gzip is kept in a file without a
  * name in $TMPDIR.) An entry that eStargz has no words for is PARB_UNSUPPORTED: a sparse file, a name that is not
- * UTF-8, a type that no file system knows. Read by parb_layer_from_file and the others that make a layer.
+ * UTF-8, a type that no file system knows. Read by parb_layer_from_file and the others that make a layer or change one,
+ * parb_image_recompress among them, and by parb_archive_image and parb_daemon_image.
  *
  * @param name   "gzip", "zstd", "none" or "estargz"
  * @param level  0: the default (gzip and estargz 2, zstd 3); else gzip and estargz 1 to 9, zstd 1 to 19
@@ -1181,7 +1182,10 @@ PARB_API void parb_matcher_free(parb_matcher *matcher);
 PARB_API void parb_matcher_add_digest(parb_matcher *matcher, const char *digest);
 
 /**
- * Means entries for this platform; what it leaves out does not matter, and what names no platform is not meant.
+ * Means entries for this platform and no other: what it names must be the same, but for an os.version that may go on
+ * after a dot; what it leaves out does not matter, and what names no platform is not meant. Names are compared in
+ * normal form, in which arm without a variant is v7, arm64 v8 and amd64 v1. (That an image runs on a higher variant,
+ * too, counts only where one image is picked, as by parb_index_image.)
  *
  * @param platform  os/architecture[/variant][:os.version]
  * @since 0.1
@@ -1553,9 +1557,13 @@ PARB_API PARB_CHECK parb_error *parb_index_size_start(
     const parb_index *index, const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
- * The image with this digest, or the best one for this platform. Blocks on the network.
+ * The image with this digest, or for this platform: of all that run there the one that fits best, the very variant
+ * before lower ones, and the first of equals. For a platform nested indexes are looked into, each where it stands among
+ * the entries, unless its entry says that it is for something else; what names no platform is taken for linux/amd64,
+ * after what does. Every call that reads the option platform finds the same. Blocks on the network.
  *
- * Errors: PARB_NOT_FOUND: the index names none; PARB_INVALID_ARGUMENT: the digest is an index's.
+ * Errors: PARB_NOT_FOUND: the index names none; for a platform, the message lists those that there are;
+ * PARB_INVALID_ARGUMENT: the digest is an index's.
  *
  * @param options  none are read
  * @since 0.1
@@ -2465,7 +2473,7 @@ PARB_API void parb_index_builder_set_entry_artifact_type(
 /**
  * Takes away the entries that are meant.
  *
- * @param matcher  NULL: all of them
+ * @param matcher  has to be there; one without any condition means all of them
  *
  * @since 0.1
  */
@@ -3639,7 +3647,7 @@ PARB_API PARB_CHECK parb_error *parb_layout_replace_index_start(
  *
  * Errors: PARB_MALFORMED, PARB_IO.
  *
- * @param matcher  NULL: every entry
+ * @param matcher  has to be there; one without any condition means every entry
  * @param options  durable
  * @since 0.1
  */
@@ -3650,7 +3658,6 @@ PARB_API PARB_CHECK parb_error *parb_layout_remove(
 /**
  * parb_layout_remove that returns at once; the digests come from parb_op_take_strings.
  *
- * @param matcher  NULL: every entry
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_layout_remove_start(
@@ -3737,7 +3744,7 @@ PARB_API PARB_CHECK parb_error *parb_layout_fsck_start(
  */
 PARB_API PARB_CHECK parb_error *parb_sink_layout(const parb_layout *layout, parb_sink **out);
 
-/* ---- 24. Archives (22 functions) ------------------------------------------------------------- */
+/* ---- 24. Archives (26 functions) ------------------------------------------------------------- */
 
 /**
  * Opens an archive: what docker save writes in all its forms, or an OCI layout in a tar. A file is indexed and read in
@@ -3992,6 +3999,57 @@ PARB_API PARB_CHECK parb_error *parb_archive_write_index_fd_start(
     int32_t fd, const parb_index *index, const char *name, const parb_options *options,
     const parb_ctx *ctx, parb_op **out);
 
+/**
+ * Writes images and indexes into one new OCI archive, the images first, otherwise as parb_archive_write and
+ * parb_archive_write_index do. Blocks until all is written.
+ *
+ * Errors: as for parb_archive_write and parb_archive_write_index.
+ *
+ * @param refs     what index.json calls each image, and then each index, in the same order; "": nothing. NULL: no
+ *                 names at all
+ * @param options  archive_format, which has to be "oci" where there are indexes; jobs, foreign_layers
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_write_all(
+    const char *path, const parb_image *const *images, size_t count,
+    const parb_index *const *indexes, size_t index_count, const parb_strings *refs,
+    const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_archive_write_all that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @param refs  NULL: no names at all
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_write_all_start(
+    const char *path, const parb_image *const *images, size_t count,
+    const parb_index *const *indexes, size_t index_count, const parb_strings *refs,
+    const parb_options *options, const parb_ctx *ctx, parb_op **out);
+
+/**
+ * parb_archive_write_all to what is open already, as parb_archive_write_fd does. Blocks until all is written.
+ *
+ * Errors: as for parb_archive_write_all and parb_archive_write_fd.
+ *
+ * @param refs     as for parb_archive_write_all; NULL: no names at all
+ * @param options  archive_format, which has to be "oci" where there are indexes; foreign_layers
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_write_all_fd(
+    int32_t fd, const parb_image *const *images, size_t count, const parb_index *const *indexes,
+    size_t index_count, const parb_strings *refs, const parb_options *options, const parb_ctx *ctx);
+
+/**
+ * parb_archive_write_all_fd that returns at once; the outcome comes from parb_op_finish.
+ *
+ * @param refs  NULL: no names at all
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_error *parb_archive_write_all_fd_start(
+    int32_t fd, const parb_image *const *images, size_t count, const parb_index *const *indexes,
+    size_t index_count, const parb_strings *refs, const parb_options *options, const parb_ctx *ctx,
+    parb_op **out);
+
 /* ---- 25. Caches (16 functions) --------------------------------------------------------------- */
 
 /**
@@ -4215,11 +4273,11 @@ PARB_API PARB_CHECK parb_error *parb_memory_put_index_start(
     const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
- * The image with this name or digest. Blocks for a moment.
+ * The image with this name or digest; of an index, the one for the option platform. Blocks for a moment.
  *
- * Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: it is an index.
+ * Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: it is an index, and no platform is set.
  *
- * @param options  none are read
+ * @param options  platform
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_memory_image(
@@ -4461,8 +4519,8 @@ PARB_API void parb_client_free(parb_client *client);
 /* ---- 29. Registries (12 functions) ----------------------------------------------------------- */
 
 /**
- * What a reference names: media type, digest, size; with the option platform, the image for it in an index. Blocks on
- * the network.
+ * What a reference names: media type, digest, size; with the option platform, the image for it in an index, the
+ * same that parb_pull gives. Blocks on the network.
  *
  * Errors: PARB_NOT_FOUND, PARB_UNAUTHENTICATED, PARB_DENIED, PARB_UNAVAILABLE; PARB_DIGEST_MISMATCH: the answer is not
  * what the reference's digest names.
