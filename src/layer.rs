@@ -187,9 +187,9 @@ impl Layer {
 
     pub(crate) async fn chunks(&self, ctx: &Context) -> Result<Chunks> {
         let blob = &self.0.descriptor;
-        let raw = self.0.source.open(ctx, blob, 0).await?;
+        let raw = self.0.source.open(ctx, blob, 0).await.map_err(|e| e.or_subject(&blob.digest))?;
         let place = self.0.home.place();
-        Ok(verified(&place.engine, raw, &blob.digest, blob.size, &place.stats))
+        Ok(verified(&place.engine, raw, &blob.digest, blob.size, &place.stats).concerning(&blob.digest))
     }
 
     /// The layer's tar, from wherever it is had most cheaply: a source may keep it decompressed.
@@ -225,7 +225,8 @@ impl Layer {
     pub(crate) async fn uncompressed_chunks(&self, ctx: &Context, expected: Option<&Digest>) -> Result<Chunks> {
         let place = self.0.home.place();
         let chunks = self.chunks(ctx).await?;
-        Ok(decompressed(&place.engine, chunks, expected, Limits::default(), &place.stats))
+        let plain = decompressed(&place.engine, chunks, expected, Limits::default(), &place.stats);
+        Ok(plain.concerning(&self.0.descriptor.digest))
     }
 }
 
