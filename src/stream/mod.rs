@@ -54,4 +54,4 @@ pub use toc::{Toc, TocChunk, TocEntry, TocKind};
 
 /// What one job handles: large enough that starting it costs nothing, small enough that nobody waits for it. It is
 /// also the block of the parallel gzip writer, so that changing it changes the digests of new layers.
-pub(crate) const BLOCK: usize = 256 << 10;
+pub(crate) use crate::block::BLOCK;

@@ -42,7 +42,7 @@ pub(super) async fn find(image: &Image, path: &[u8], ctx: &Context) -> Result<Op
     while let Some(piece) = content.next().await? {
         keep.put(piece).await?;
     }
-    keep.finish().await.map(Some)
+    Ok(Some(keep.finish().await?.open(0)))
 }
 
 fn id_of(tables: &[Arc<Toc>], path: &[u8], windows: bool) -> Result<Id> {

@@ -6,15 +6,14 @@
 
 use super::keep::Keep;
 use super::merge::{Layers, Out};
+use super::names::Names;
 use super::seen::{Key, Keys, Upper};
 use super::tree::{Fact, Id, Tree};
 use crate::error::{Code, Error, Result};
 use crate::source::Place;
 use crate::stream::{Kind, TarEntry, TarStream, tar_filling};
 use std::collections::{BTreeMap, HashMap, HashSet};
-
-/// Text of names, at most.
-const MAX_NAMES: usize = 1 << 30;
+use std::ops::Range;
 
 pub(super) struct Doubt {
     first: Id,
@@ -26,57 +25,32 @@ pub(super) struct Doubt {
     kept: Keep,
 }
 
-/// Names and targets of entries, layer by layer from above.
-#[derive(Default)]
-struct Names {
-    text: Vec<u8>,
-    entries: Vec<(Id, Kind, u32, u32)>,
+/// What is still to go into the stream. Names are nodes of the tree.
+struct Jobs {
+    of: BTreeMap<Id, Job>,
+    /// Directories that no entry has made.
+    directories: Vec<u32>,
+    /// The names of all files: the entry with the content, the one that made the name, the name.
+    files: Vec<(Id, Id, u32)>,
 }
 
-impl Names {
-    fn add(&mut self, id: Id, entry: &TarEntry) -> Result<()> {
-        if self.text.len() + entry.name.len() + entry.link.len() > MAX_NAMES {
-            return Err(Error::new(Code::LimitExceeded, format!("names of more than {MAX_NAMES} bytes in the layers")));
-        }
-        self.text.extend_from_slice(&entry.name);
-        let middle = self.text.len() as u32;
-        self.text.extend_from_slice(&entry.link);
-        self.entries.push((id, entry.kind, middle, self.text.len() as u32));
-        Ok(())
-    }
-
-    /// Those of one layer, in its order.
-    fn apply(&self, layer: u32, tree: &mut Tree) -> Result<()> {
-        let from = self.entries.partition_point(|e| e.0.layer > layer);
-        let to = self.entries.partition_point(|e| e.0.layer >= layer);
-        for at in from..to {
-            let (id, kind, middle, end) = self.entries[at];
-            let start = if at == 0 { 0 } else { self.entries[at - 1].3 };
-            let name = &self.text[start as usize..middle as usize];
-            let link = &self.text[middle as usize..end as usize];
-            tree.apply(id, &Fact { kind, name, link }).map_err(|e| super::merge::about(name, e))?;
-        }
-        Ok(())
-    }
-}
-
-/// What is still to go into the stream.
 enum Job {
-    Directory(Vec<u8>),
-    /// Under this name, and those that are links to it.
-    Content(Vec<u8>, Vec<Vec<u8>>),
+    Directory(u32),
+    /// Under the first of these names, and the others are links to it.
+    Content(Range<u32>),
     /// A name, and the one that is in the stream.
-    Link(Vec<u8>, Vec<u8>),
+    Link(u32, u32),
 }
 
 impl Doubt {
     pub(super) fn new(first: Id, place: &Place) -> Doubt {
-        Doubt { first, names: Names::default(), in_stream: HashMap::new(), ids: Vec::new(), kept: Keep::new(place) }
+        let (in_stream, ids) = Default::default();
+        Doubt { first, names: Names::new(place), in_stream, ids, kept: Keep::new(place) }
     }
 
     /// An entry of a layer that is streaming by, of whatever kind.
-    pub(super) fn note(&mut self, id: Id, entry: &TarEntry) -> Result<()> {
-        self.names.add(id, entry)
+    pub(super) async fn note(&mut self, id: Id, entry: &TarEntry) -> Result<()> {
+        self.names.add(id, entry).await
     }
 
     /// The end of a layer: which of its entries went into the stream.
@@ -96,144 +70,133 @@ impl Doubt {
 
     /// Puts into the stream whatever belongs there still.
     pub(super) async fn settle(
-        mut self,
+        self,
         layers: &Layers,
         keys: &Keys,
         (upper, implied): (&Upper, &HashSet<Key>),
         out: &mut Out,
     ) -> Result<()> {
-        let head = self.head(layers).await?;
-        let mut tree = Tree::new(layers.windows);
-        for layer in 0..=self.first.layer {
-            let within = |e| layers.within(layer, e);
-            if layer == self.first.layer {
-                head.apply(layer, &mut tree).map_err(within)?;
-            }
-            self.names.apply(layer, &mut tree).map_err(within)?;
+        let Doubt { first, names, in_stream, ids, kept } = self;
+        let tree = tree(layers, first, names).await?;
+        let is_in_stream =
+            |id: Id| in_stream.get(&id.layer).and_then(|entries| entries.get(id.entry as usize)) == Some(&true);
+        let mut jobs = Jobs::new(&tree, keys, upper, implied, is_in_stream);
+        for directory in std::mem::take(&mut jobs.directories) {
+            out.header(&TarEntry::directory(&tree.path(directory))).await?;
         }
-        drop((head, std::mem::take(&mut self.names)));
-        let (mut jobs, directories) = self.jobs(&tree, keys, upper, implied);
-        drop(tree);
-        for directory in directories {
-            out.header(&TarEntry::directory(&directory)).await?;
-        }
-
-        let mut tar = TarStream::new(self.kept.finish().await?);
-        for id in &self.ids {
+        let mut tar = TarStream::new(kept.finish().await?.open(0));
+        for id in &ids {
             let Some(entry) = tar.next().await? else { break };
-            if let Some(job) = jobs.remove(id) {
-                job.run(entry, &mut tar, out).await?;
-            }
+            jobs.run(*id, entry, &tree, &mut tar, out).await?;
         }
         drop(tar);
         // From above, as everything.
-        while let Some(layer) = jobs.keys().next_back().map(|id| id.layer)
+        while let Some(layer) = jobs.last_layer()
             && !out.is_satisfied()
         {
             let mut tar = TarStream::new(layers.open(layer).await?);
             let mut entry = 0;
             while let Some(found) = tar.next().await.map_err(|e| layers.within(layer, e))? {
-                if let Some(job) = jobs.remove(&Id { layer, entry }) {
-                    job.run(found, &mut tar, out).await?;
-                }
+                jobs.run(Id { layer, entry }, found, &tree, &mut tar, out).await?;
                 entry += 1;
             }
-            if jobs.keys().next_back().is_some_and(|id| id.layer == layer) {
+            if jobs.last_layer() == Some(layer) {
                 return Err(Error::new(Code::Malformed, "the layer was another when it was read again"));
             }
         }
         Ok(())
     }
+}
 
-    /// What its layer has before the first doubt: nobody has noted that.
-    async fn head(&self, layers: &Layers) -> Result<Names> {
-        let Id { layer, entry: count } = self.first;
-        let mut names = Names::default();
-        if count == 0 {
-            return Ok(names);
-        }
-        let mut tar = TarStream::new(layers.open(layer).await?);
-        for entry in 0..count {
-            match tar.next().await.map_err(|e| layers.within(layer, e))? {
-                Some(found) => names.add(Id { layer, entry }, &found)?,
-                None => break,
+/// The tree of all layers from that of the first doubt down.
+async fn tree(layers: &Layers, first: Id, names: Names) -> Result<Tree> {
+    let names = names.finish().await?;
+    let mut tree = Tree::new(layers.windows);
+    for layer in 0..=first.layer {
+        let within = |e| layers.within(layer, e);
+        if layer == first.layer && first.entry > 0 {
+            // Nobody has noted what its layer has before the first doubt.
+            let mut tar = TarStream::new(layers.open(layer).await?);
+            for entry in 0..first.entry {
+                let Some(found) = tar.next().await.map_err(within)? else { break };
+                let fact = Fact { kind: found.kind, name: &found.name, link: &found.link };
+                let applied = tree.apply(Id { layer, entry }, &fact);
+                applied.map_err(|e| within(super::merge::about(&found.name, e)))?;
             }
         }
-        Ok(names)
+        names.apply(layer, &mut tree).await.map_err(within)?;
     }
+    Ok(tree)
+}
 
-    fn is_in_stream(&self, id: Id) -> bool {
-        self.in_stream.get(&id.layer).and_then(|entries| entries.get(id.entry as usize)).is_some_and(|is| *is)
-    }
-
-    /// What to do with which entries, and the directories that none has made.
-    fn jobs(
-        &self,
-        tree: &Tree,
-        keys: &Keys,
-        upper: &Upper,
-        implied: &HashSet<Key>,
-    ) -> (BTreeMap<Id, Job>, Vec<Vec<u8>>) {
-        let mut jobs = BTreeMap::new();
-        let mut directories = Vec::new();
-        let mut files: Vec<(Id, Id, Vec<u8>)> = Vec::new();
+impl Jobs {
+    fn new(tree: &Tree, keys: &Keys, upper: &Upper, implied: &HashSet<Key>, is_in_stream: impl Fn(Id) -> bool) -> Jobs {
+        let (mut of, mut directories, mut files) = (BTreeMap::new(), Vec::new(), Vec::new());
         tree.walk(&mut |found| {
             let all = keys.of(found.path);
-            let Some((own, parents)) = all.split_last() else { return };
-            if upper.get(own).itself_above || parents.iter().any(|key| upper.get(key).content_above) {
+            if upper.hidden_above(&all) {
                 return;
             }
-            let (Some(by), Some(content)) = (found.by, found.content) else {
-                if !found.path.is_empty() && !implied.contains(own) {
-                    directories.push(found.path.to_vec());
+            match (found.by, found.content) {
+                (Some(by), Some(content)) if !found.directory => files.push((content, by, found.node)),
+                (Some(by), Some(_)) if !is_in_stream(by) => drop(of.insert(by, Job::Directory(found.node))),
+                (Some(_), Some(_)) => {}
+                _ if !found.path.is_empty() && !all.last().is_some_and(|own| implied.contains(own)) => {
+                    directories.push(found.node);
                 }
-                return;
-            };
-            if !found.directory {
-                files.push((content, by, found.path.to_vec()));
-            } else if !self.is_in_stream(by) {
-                jobs.insert(by, Job::Directory(found.path.to_vec()));
+                _ => {}
             }
         });
         files.sort_by_key(|(content, ..)| *content); // names of one file stay in their order
-        let mut files = files.into_iter().peekable();
-        while let Some((content, by, first)) = files.next() {
-            let mut more = Vec::new();
-            while let Some((_, by, path)) = files.next_if(|(other, ..)| *other == content) {
-                more.push((by, path));
-            }
-            let there = [(by, &first)].into_iter().chain(more.iter().map(|(by, path)| (*by, path)));
-            let there = there.into_iter().find(|(by, _)| self.is_in_stream(*by)).map(|(_, path)| path.clone());
-            match there {
-                None => {
-                    jobs.insert(content, Job::Content(first, more.into_iter().map(|(_, path)| path).collect()));
-                }
-                Some(there) => {
-                    let missing = [(by, first)].into_iter().chain(more).filter(|(by, _)| !self.is_in_stream(*by));
-                    jobs.extend(missing.map(|(by, path)| (by, Job::Link(path, there.clone()))));
+        let mut from = 0;
+        for names in files.chunk_by(|one, other| one.0 == other.0) {
+            match names.iter().find(|(_, by, _)| is_in_stream(*by)) {
+                None => drop(of.insert(names[0].0, Job::Content(from..from + names.len() as u32))),
+                Some((.., there)) => {
+                    let missing = names.iter().filter(|(_, by, _)| !is_in_stream(*by));
+                    of.extend(missing.map(|(_, by, name)| (*by, Job::Link(*name, *there))));
                 }
             }
+            from += names.len() as u32;
         }
-        (jobs, directories)
+        Jobs { of, directories, files }
     }
-}
 
-impl Job {
-    async fn run(self, mut entry: TarEntry, tar: &mut TarStream, out: &mut Out) -> Result<()> {
-        match self {
-            Job::Directory(path) => {
-                entry.name = if path.is_empty() { b"./".to_vec() } else { path };
+    /// Of the layers that have something to do, the topmost.
+    fn last_layer(&self) -> Option<u32> {
+        self.of.last_key_value().map(|(id, _)| id.layer)
+    }
+
+    /// Does what is to be done with this entry, if anything.
+    async fn run(
+        &mut self,
+        id: Id,
+        mut entry: TarEntry,
+        tree: &Tree,
+        tar: &mut TarStream,
+        out: &mut Out,
+    ) -> Result<()> {
+        match self.of.remove(&id) {
+            None => Ok(()),
+            Some(Job::Directory(name)) => {
+                entry.name = tree.path(name);
+                if entry.name.is_empty() {
+                    entry.name = b"./".to_vec();
+                }
                 out.header(&entry).await
             }
-            Job::Content(first, more) => {
+            Some(Job::Content(names)) => {
+                let names = &self.files[names.start as usize..names.end as usize];
+                let mut names = names.iter().map(|(.., name)| tree.path(*name));
+                let first = names.next().unwrap_or_default(); // there is one
                 entry.name.clone_from(&first);
                 out.entry(&entry, tar).await?;
-                for name in more {
+                for name in names {
                     out.header(&link(entry.clone(), name, first.clone())).await?;
                 }
                 Ok(())
             }
-            Job::Link(name, to) => out.header(&link(entry, name, to)).await,
+            Some(Job::Link(name, to)) => out.header(&link(entry, tree.path(name), tree.path(to))).await,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::source::Place;
-use crate::stream::{BLOCK, BlobOut, Chunks, Spool};
+use crate::stream::{BLOCK, BlobOut, Chunks, Spool, SpoolBlob};
 use bytes::{Bytes, BytesMut};
 
 /// Kept in memory, at most.
@@ -11,15 +11,28 @@ const MEMORY: usize = 4 * BLOCK;
 pub(super) struct Keep {
     memory: BytesMut,
     spool: Option<Spool>,
+    len: u64,
     place: Place,
+}
+
+/// What was kept.
+pub(super) enum Kept {
+    Memory(Bytes),
+    File(SpoolBlob),
 }
 
 impl Keep {
     pub(super) fn new(place: &Place) -> Keep {
-        Keep { memory: BytesMut::new(), spool: None, place: place.clone() }
+        Keep { memory: BytesMut::new(), spool: None, len: 0, place: place.clone() }
+    }
+
+    /// How much has been put in.
+    pub(super) fn len(&self) -> u64 {
+        self.len
     }
 
     pub(super) async fn put(&mut self, bytes: Bytes) -> Result<()> {
+        self.len += bytes.len() as u64;
         if self.memory.len() + bytes.len() > MEMORY {
             let spool = match &mut self.spool {
                 Some(spool) => spool,
@@ -38,14 +51,24 @@ impl Keep {
     }
 
     /// All of it.
-    pub(super) async fn finish(self) -> Result<Chunks> {
+    pub(super) async fn finish(self) -> Result<Kept> {
         let last = self.memory.freeze();
         match self.spool {
             Some(mut spool) => {
                 spool.write(last).await?;
-                Ok(spool.finish().await?.open(0))
+                Ok(Kept::File(spool.finish().await?))
             }
-            None => Ok(Chunks::from_bytes(last)),
+            None => Ok(Kept::Memory(last)),
+        }
+    }
+}
+
+impl Kept {
+    /// The bytes from `offset` on.
+    pub(super) fn open(&self, offset: u64) -> Chunks {
+        match self {
+            Kept::Memory(bytes) => Chunks::from_bytes(bytes.slice(bytes.len().min(offset as usize)..)),
+            Kept::File(blob) => blob.open(offset),
         }
     }
 }
@@ -64,7 +87,11 @@ mod tests {
                 for piece in &all {
                     keep.put(piece.clone().into()).await?;
                 }
-                keep.finish().await?.collect(1 << 30).await
+                assert_eq!(keep.len(), sizes.iter().sum::<usize>() as u64);
+                let kept = keep.finish().await?;
+                let end = kept.open(all.concat().len() as u64 / 2).collect(1 << 30).await?;
+                assert!(all.concat().ends_with(&end));
+                kept.open(0).collect(1 << 30).await
             });
             assert!(kept.unwrap() == all.concat(), "{sizes:?}");
         }

@@ -7,18 +7,22 @@
 
 use super::ahead::ahead;
 use super::doubt::Doubt;
+use super::keep::Keep;
 use super::path::{Named, clean, named, split, text};
 use super::seen::{Key, Keys, Layer as OwnLayer, Own, Upper};
 use super::tree::{Id, MAX_ENTRIES, no_file, replaced};
+use crate::block::{BLOCK, Block, Shelf};
 use crate::context::Context;
 use crate::error::{Code, Error, Result, malformed};
 use crate::image::Image;
+use crate::source::Place;
 use crate::stream::{Chunks, Kind, Sender, TAR_END, TarEntry, TarStream, tar_filling};
-use bytes::{Bytes, BytesMut};
-use std::collections::HashSet;
+use bytes::Bytes;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-/// Small pieces are gathered to so much.
-const GATHER: usize = 64 << 10;
+/// Pieces that are smaller are gathered.
+const SMALL: usize = BLOCK / 4;
 
 /// The layers to be merged.
 pub(super) struct Layers {
@@ -59,7 +63,8 @@ pub(super) async fn open(image: Image, ctx: Context, layer: u32) -> Result<Chunk
 /// Where the merged tar goes.
 pub(super) struct Out {
     sender: Sender,
-    gathered: BytesMut,
+    gathered: Option<Block>,
+    shelf: Arc<Shelf>,
     wanted: Option<Wanted>,
     found: bool,
 }
@@ -74,8 +79,8 @@ pub(super) struct Wanted {
 }
 
 impl Out {
-    pub(super) fn new(sender: Sender, wanted: Option<Wanted>) -> Out {
-        Out { sender, gathered: BytesMut::new(), wanted, found: false }
+    pub(super) fn new(sender: Sender, shelf: &Arc<Shelf>, wanted: Option<Wanted>) -> Out {
+        Out { sender, gathered: None, shelf: shelf.clone(), wanted, found: false }
     }
 
     /// Nothing more is wanted.
@@ -100,18 +105,23 @@ impl Out {
     }
 
     async fn put(&mut self, bytes: Bytes) -> Result<()> {
-        if bytes.len() < GATHER / 2 {
-            self.gathered.extend_from_slice(&bytes);
-            return if self.gathered.len() >= GATHER { self.flush().await } else { Ok(()) };
+        if self.gathered.as_mut().is_some_and(|block| block.bytes().len() + bytes.len() > BLOCK) || bytes.len() >= SMALL
+        {
+            self.flush().await?;
         }
-        self.flush().await?;
-        self.sender.send(bytes).await
+        if bytes.len() >= SMALL {
+            return self.sender.send(bytes).await;
+        }
+        if !bytes.is_empty() {
+            self.gathered.get_or_insert_with(|| self.shelf.take()).bytes().extend_from_slice(&bytes);
+        }
+        Ok(())
     }
 
     async fn flush(&mut self) -> Result<()> {
-        match self.gathered.is_empty() {
-            true => Ok(()),
-            false => self.sender.send(self.gathered.split().freeze()).await,
+        match self.gathered.take() {
+            Some(block) => self.sender.send(block.freeze()).await,
+            None => Ok(()),
         }
     }
 
@@ -209,8 +219,25 @@ enum Parents {
     Impossible,
 }
 
-/// A symbolic link: its path, its number in the layer, itself, and for a hard link to one the path and number of that.
-type Link = (Key, u32, TarEntry, Option<(Key, u32)>);
+/// Symbolic links, kept until their layer has ended.
+struct Links {
+    facts: Vec<Link>,
+    /// Their headers, in the same order.
+    headers: Keep,
+}
+
+impl Links {
+    fn new(place: &Place) -> Links {
+        Links { facts: Vec::new(), headers: Keep::new(place) }
+    }
+}
+
+struct Link {
+    key: Key,
+    entry: u32,
+    /// Of a hard link to one: that one's place among the links, and its path.
+    to: Option<(u32, Key)>,
+}
 
 /// One layer while it streams by.
 struct Now {
@@ -220,8 +247,8 @@ struct Now {
     in_stream: Vec<bool>,
     risks: Risks,
     /// Links that go into the stream when the layer has ended, unless it puts something else in their place: so nothing
-    /// in the stream ever lies behind one. With the entry that a hard link to one names.
-    links: Vec<Link>,
+    /// in the stream ever lies behind one.
+    links: Links,
 }
 
 impl Now {
@@ -230,12 +257,18 @@ impl Now {
             *last = true;
         }
     }
+
+    async fn link(&mut self, key: Key, entry: TarEntry, to: Option<(u32, Key)>) -> Result<()> {
+        self.links.facts.push(Link { key, entry: self.entry, to });
+        self.links.headers.put(entry.encode().into()).await
+    }
 }
 
 impl Merge {
     async fn layer(&mut self, layer: u32, chunks: Chunks) -> Result<()> {
         let mut tar = TarStream::new(chunks);
-        let (own, in_stream, risks, links) = Default::default();
+        let (own, in_stream, risks) = Default::default();
+        let links = Links::new(self.layers.image.home().place());
         let mut now = Now { layer, entry: 0, own, in_stream, risks, links };
         while let Some(entry) = tar.next().await? {
             self.entries += 1;
@@ -245,7 +278,7 @@ impl Merge {
             }
             now.in_stream.push(false);
             if let Some(doubt) = &mut self.doubt {
-                doubt.note(Id { layer, entry: now.entry }, &entry)?;
+                doubt.note(Id { layer, entry: now.entry }, &entry).await?;
             }
             let shown = entry.shown();
             self.entry(&mut now, entry, &mut tar).await.map_err(|e| e.or_subject(shown))?;
@@ -273,7 +306,7 @@ impl Merge {
                 return match self.parents(now, &keys[..keys.len() - 1]) {
                     _ if now.layer == 0 => Ok(()),
                     Parents::Known => {
-                        now.own.hide(keys[keys.len() - 1], true, true);
+                        now.own.hide(keys[keys.len() - 1]);
                         Ok(())
                     }
                     Parents::Impossible => Ok(()),
@@ -288,7 +321,7 @@ impl Merge {
                 return match self.parents(now, &keys) {
                     _ if now.layer == 0 => Ok(()),
                     Parents::Known => {
-                        now.own.hide(keys[keys.len() - 1], false, true);
+                        now.own.hide_content(keys[keys.len() - 1]);
                         Ok(())
                     }
                     Parents::Impossible => Ok(()),
@@ -340,9 +373,7 @@ impl Merge {
             return Ok(());
         }
         if entry.kind == Kind::Symlink {
-            entry.raw = Bytes::new();
-            now.links.push((key, now.entry, entry, None));
-            return Ok(());
+            return now.link(key, entry, None).await;
         }
         now.emitted();
         if entry.name.is_empty() {
@@ -405,9 +436,8 @@ impl Merge {
             Some(Own::Symlink(number, true)) if !aside => {
                 now.own.put(key, Own::Symlink(now.entry, true));
                 entry.link = target;
-                entry.raw = Bytes::new();
-                now.links.push((key, now.entry, entry, Some((target_key, number))));
-                Ok(())
+                let to = now.links.facts.partition_point(|link| link.entry < number) as u32;
+                now.link(key, entry, Some((to, target_key))).await
             }
             // Its target lies in a lower layer, or has gone by unseen.
             _ => {
@@ -420,29 +450,38 @@ impl Merge {
 
     /// The layer's symbolic links.
     async fn links(&mut self, now: &mut Now) -> Result<()> {
-        let links = std::mem::take(&mut now.links);
-        for (at, (key, number, entry, target)) in links.iter().enumerate() {
-            if now.own.get(key) != Some(Own::Symlink(*number, true)) {
+        let none = Links::new(self.layers.image.home().place());
+        let Links { facts, headers } = std::mem::replace(&mut now.links, none);
+        let shows = |link: &Link| now.own.get(&link.key) == Some(Own::Symlink(link.entry, true));
+        // Of a hard link whose target was put away since, the link that it is a name of: it becomes one of its own.
+        let origin = |link: &Link| {
+            let (mut first, _) = link.to.filter(|(to, key)| {
+                let Link { entry, .. } = facts[*to as usize];
+                now.own.get(key) != Some(Own::Symlink(entry, true))
+            })?;
+            while let Some((before, _)) = facts[first as usize].to {
+                first = before;
+            }
+            Some(first)
+        };
+        let origins: HashSet<u32> = facts.iter().filter(|link| shows(link)).filter_map(origin).collect();
+        let mut kept: HashMap<u32, TarEntry> = HashMap::new();
+        let mut tar = TarStream::new(headers.finish().await?.open(0));
+        for (number, link) in (0..).zip(&facts) {
+            let Some(mut entry) = tar.next().await? else { break };
+            if origins.contains(&number) {
+                kept.insert(number, entry.clone());
+            }
+            if !shows(link) {
                 continue; // the layer put something else there
             }
-            if let Some(emitted) = now.in_stream.get_mut(*number as usize) {
+            if let Some(emitted) = now.in_stream.get_mut(link.entry as usize) {
                 *emitted = true;
             }
-            let gone = |(key, number): &(Key, u32)| now.own.get(key) != Some(Own::Symlink(*number, true));
-            match target.filter(gone) {
-                None => self.out.header(entry).await?,
-                // What it links to was put away since: it is a link of its own.
-                Some((_, number)) => {
-                    let mut first = number;
-                    while let Some((_, _, _, Some((_, before)))) = links[..at].iter().find(|l| l.1 == first) {
-                        first = *before;
-                    }
-                    let origin = links[..at].iter().find(|l| l.1 == first);
-                    let mut copy = origin.map_or(entry, |l| &l.2).clone();
-                    copy.name.clone_from(&entry.name);
-                    self.out.header(&copy).await?;
-                }
+            if let Some(origin) = origin(link).and_then(|origin| kept.get(&origin)) {
+                entry = TarEntry { name: entry.name, ..origin.clone() };
             }
+            self.out.header(&entry).await?;
         }
         Ok(())
     }
@@ -490,7 +529,7 @@ impl Merge {
         let id = Id { layer: now.layer, entry: now.entry };
         if self.doubt.is_none() {
             let mut doubt = Doubt::new(id, self.layers.image.home().place());
-            doubt.note(id, entry)?;
+            doubt.note(id, entry).await?;
             self.doubt = Some(doubt);
         }
         match &mut self.doubt {

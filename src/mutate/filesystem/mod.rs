@@ -2,7 +2,7 @@
 //!
 //! * `path`: names of entries, cleaned; what is a whiteout;
 //! * `merge`: the layers become one tar as they stream by, `seen` being what it notes of them;
-//! * `doubt`: what that can't decide on the way;
+//! * `doubt`: what that can't decide on the way, with the `names` that it takes to decide it later;
 //! * `tree`: the exact tree of names, for what needs it;
 //! * `flatten`: images of one layer made so;
 //! * `files`, `read`: what files there are, and the content of one; `by_toc`: that without reading layers;
@@ -17,7 +17,7 @@ mod files;
 mod flatten;
 mod keep;
 mod merge;
-
+mod names;
 mod path;
 mod place;
 mod read;
@@ -67,9 +67,10 @@ async fn merged(image: &Image, wanted: Option<Wanted>, ctx: &Context) -> Result<
         count => Some(layers.open(count as u32 - 1).await?), // what is wrong with it is told at once
     };
     let (sender, chunks) = channel(QUEUE);
-    let failed = sender.clone();
+    let out = Out::new(sender.clone(), image.home().place().engine.shelf(), wanted);
+    let failed = sender;
     let feeding = async move {
-        if let Err(e) = merge(layers, top, Out::new(sender, wanted)).await {
+        if let Err(e) = merge(layers, top, out).await {
             failed.fail(e).await;
         }
     };

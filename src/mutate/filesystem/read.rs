@@ -112,7 +112,7 @@ async fn look(image: &Image, wanted: &[u8], also: &[Vec<u8>], ctx: &Context) -> 
                 while let Some(piece) = content.next(&entry, &mut tar).await? {
                     keep.put(piece).await?;
                 }
-                contents.insert(name, keep.finish().await?);
+                contents.insert(name, keep.finish().await?.open(0));
             }
             Kind::HardLink if is_it || also.contains(&name) => match contents.remove(&entry.link) {
                 Some(content) => drop(contents.insert(name, content)),
@@ -161,7 +161,7 @@ async fn exactly(image: &Image, path: &[u8], ctx: &Context) -> Result<Chunks> {
         number += 1;
     }
     match keep {
-        Some(keep) => keep.finish().await,
+        Some(keep) => Ok(keep.finish().await?.open(0)),
         None => Err(Error::new(Code::Malformed, "the layer was another when it was read again")),
     }
 }

@@ -5,7 +5,9 @@
 use super::path::{Named, clean, join, named, split, text};
 use crate::error::{Code, Error, Result, malformed};
 use crate::stream::Kind;
-use std::collections::{BTreeMap, VecDeque};
+use hashbrown::HashTable;
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 
 /// Links that are followed on the way to one file, at most (as in the engines).
 const MAX_LINKS: usize = 255;
@@ -26,13 +28,25 @@ pub(crate) struct Fact<'a> {
     pub link: &'a [u8],
 }
 
+/// Nodes lie side by side and point to each other by number, and their names to one text: a hundred bytes a path, so that
+/// a million of them can be held.
 pub(crate) struct Tree {
     nodes: Vec<Node>,
+    /// The names of the nodes, and the targets of symbolic links.
+    text: Vec<u8>,
+    /// Nodes by parent and name.
+    by_name: HashTable<u32>,
+    hasher: RandomState,
     windows: bool,
     entries: usize,
 }
 
 struct Node {
+    parent: u32,
+    name: Text,
+    /// Its neighbours in the directory, in no order.
+    next: u32,
+    before: u32,
     /// The entry that made this name; `None` for a directory that only its content made.
     by: Option<Id>,
     /// The layer that touched it last.
@@ -40,15 +54,32 @@ struct Node {
     what: What,
 }
 
+#[derive(Clone, Copy)]
 enum What {
-    Directory(BTreeMap<Box<[u8]>, usize>),
-    Symlink(Id, Box<[u8]>),
-    /// The entry with its content.
+    /// With its first child.
+    Directory(u32),
+    Symlink(Id, Text),
+    /// The entry with the content.
     Other(Id),
 }
 
+/// A part of the tree's text.
+#[derive(Clone, Copy)]
+struct Text {
+    at: u32,
+    len: u32,
+}
+
+const ROOT: u32 = 0;
+/// No node.
+const NONE: u32 = u32::MAX;
+/// Text of names and of targets of links, at most.
+const MAX_TEXT: usize = 1 << 30;
+
 /// A name in the tree.
 pub(crate) struct Found<'a> {
+    /// What [`Tree::path`] gives the path for.
+    pub node: u32,
     pub path: &'a [u8],
     /// The entry that made the name.
     pub by: Option<Id>,
@@ -76,8 +107,17 @@ pub(crate) enum There {
 
 impl Tree {
     pub(crate) fn new(windows: bool) -> Tree {
-        let root = Node { by: None, layer: 0, what: What::Directory(BTreeMap::new()) };
-        Tree { nodes: vec![root], windows, entries: 0 }
+        let root = Node {
+            parent: NONE,
+            name: Text { at: 0, len: 0 },
+            next: NONE,
+            before: NONE,
+            by: None,
+            layer: 0,
+            what: What::Directory(NONE),
+        };
+        let (text, by_name, hasher) = Default::default();
+        Tree { nodes: vec![root], text, by_name, hasher, windows, entries: 0 }
     }
 
     /// Applies one entry.
@@ -95,10 +135,10 @@ impl Tree {
             Named::Whiteout(path) => {
                 let (parent, base) = parent_of(&path);
                 if let Some(parent) = self.directory(parent, None)?
-                    && let Some(&node) = self.children(parent).get(base)
+                    && let Some(node) = self.child(parent, base)
                     && !self.prune(node, id.layer, false)
                 {
-                    self.children_mut(parent).remove(base);
+                    self.unlink(node);
                 }
                 Ok(())
             }
@@ -112,65 +152,63 @@ impl Tree {
     }
 
     fn add(&mut self, id: Id, path: &[u8], fact: &Fact<'_>) -> Result<()> {
-        let what = match fact.kind {
-            Kind::Other(_) => return Err(no_file(path)),
-            Kind::Symlink => What::Symlink(id, fact.link.into()),
-            Kind::HardLink | Kind::Directory => What::Directory(BTreeMap::new()),
-            _ => What::Other(id),
-        };
+        if let Kind::Other(_) = fact.kind {
+            return Err(no_file(path));
+        }
+        let directory = fact.kind == Kind::Directory;
         if path.is_empty() {
-            if fact.kind != Kind::Directory {
+            if !directory {
                 return Err(malformed("the root is no directory"));
             }
-            self.nodes[0].by = Some(id);
+            self.node_mut(ROOT).by = Some(id);
             return Ok(());
         }
         let (parent, base) = parent_of(path);
         let Some(parent) = self.directory(parent, Some(id.layer))? else { return Ok(()) };
-        let there = self.children(parent).get(base).copied();
-        if fact.kind == Kind::Directory
-            && let Some(there) = there
-            && matches!(self.nodes[there].what, What::Directory(_))
-        {
-            self.nodes[there].by = Some(id);
-            self.nodes[there].layer = id.layer;
-            return Ok(());
-        }
+        let there = self.child(parent, base);
         if let Some(there) = there
-            && matches!(self.nodes[there].what, What::Directory(_))
-            && self.prune(there, id.layer, false)
+            && self.is_directory(there)
         {
-            return Err(replaced(path));
+            if directory {
+                let node = self.node_mut(there);
+                (node.by, node.layer) = (Some(id), id.layer);
+                return Ok(());
+            }
+            if self.prune(there, id.layer, false) {
+                return Err(replaced(path));
+            }
         }
         let what = match fact.kind {
+            Kind::Directory => What::Directory(NONE),
+            Kind::Symlink => What::Symlink(id, self.keep(fact.link)?),
             Kind::HardLink => match self.target(fact.link, there)? {
-                What::Symlink(at, to) => What::Symlink(*at, to.clone()),
-                What::Other(at) => What::Other(*at),
                 What::Directory(_) => return Err(malformed("a hard link to a directory").subject(text(path))),
+                file => file,
             },
-            _ => what,
+            _ => What::Other(id),
         };
-        self.nodes.push(Node { by: Some(id), layer: id.layer, what });
-        let node = self.nodes.len() - 1;
-        self.children_mut(parent).insert(base.into(), node);
+        if let Some(there) = there {
+            self.unlink(there);
+        }
+        self.insert(parent, base, Some(id), id.layer, what)?;
         Ok(())
     }
 
-    fn target(&mut self, link: &[u8], itself: Option<usize>) -> Result<&What> {
+    fn target(&mut self, link: &[u8], itself: Option<u32>) -> Result<What> {
         let path = clean(link, self.windows)?;
         let missing = || malformed("a hard link to a file that is not there").subject(text(&path));
         let (parent, base) = parent_of(&path);
         let parent = self.directory(parent, None)?.ok_or_else(missing)?;
-        let node = if path.is_empty() { Some(0) } else { self.children(parent).get(base).copied() };
+        let node = if path.is_empty() { Some(ROOT) } else { self.child(parent, base) };
         // An engine makes room for the link first.
         let node = node.filter(|node| Some(*node) != itself).ok_or_else(missing)?;
-        Ok(&self.nodes[node].what)
+        Ok(self.node(node).what)
     }
 
     /// The directory with this name, links followed; what is missing is made if that layer wants it.
-    fn directory(&mut self, path: &[u8], make: Option<u32>) -> Result<Option<usize>> {
+    fn directory(&mut self, path: &[u8], make: Option<u32>) -> Result<Option<u32>> {
         let found = self.follow(path, make)?;
-        match found.map(|node| &self.nodes[node].what) {
+        match found.map(|node| self.node(node).what) {
             Some(What::Other(_)) if make.is_some() => {
                 Err(malformed("an entry lies below what is no directory").subject(text(path)))
             }
@@ -180,8 +218,8 @@ impl Tree {
     }
 
     /// What has this name, all links followed.
-    fn follow(&mut self, path: &[u8], make: Option<u32>) -> Result<Option<usize>> {
-        let mut at = vec![0];
+    fn follow(&mut self, path: &[u8], make: Option<u32>) -> Result<Option<u32>> {
+        let mut at = vec![ROOT];
         let mut parts: VecDeque<Box<[u8]>> = split(path).map(Into::into).collect();
         let mut links = 0;
         while let Some(part) = parts.pop_front() {
@@ -196,23 +234,19 @@ impl Tree {
                 }
                 _ => {}
             }
-            let next = match (self.children(here).get(&part), make) {
-                (Some(next), _) => *next,
+            let next = match (self.child(here, &part), make) {
+                (Some(next), _) => next,
                 (None, None) => return Ok(None),
-                (None, Some(layer)) => {
-                    self.nodes.push(Node { by: None, layer, what: What::Directory(BTreeMap::new()) });
-                    let next = self.nodes.len() - 1;
-                    self.children_mut(here).insert(part, next);
-                    next
-                }
+                (None, Some(layer)) => self.insert(here, &part, None, layer, What::Directory(NONE))?,
             };
-            match &self.nodes[next].what {
+            match self.node(next).what {
                 What::Directory(_) => at.push(next),
                 What::Symlink(_, target) => {
                     links += 1;
                     if links > MAX_LINKS {
                         return Err(malformed("too many symbolic links on the way").subject(text(path)));
                     }
+                    let target = self.text(target);
                     if target.starts_with(b"/") {
                         at.truncate(1);
                     }
@@ -228,63 +262,136 @@ impl Tree {
 
     /// Takes away what lower layers put there, but for the directory itself where that is to stay. Whether anything of
     /// it is left.
-    fn prune(&mut self, node: usize, layer: u32, stays: bool) -> bool {
+    fn prune(&mut self, node: u32, layer: u32, stays: bool) -> bool {
         let mut order = vec![node];
         let mut next = 0;
-        while next < order.len() {
-            if let What::Directory(children) = &self.nodes[order[next]].what {
-                order.extend(children.values());
-            }
+        while let Some(node) = order.get(next) {
+            let children: Vec<u32> = self.children(*node).collect();
+            order.extend(children);
             next += 1;
         }
-        let mut left = vec![false; order.len()];
-        let places: std::collections::HashMap<usize, usize> = order.iter().enumerate().map(|(i, n)| (*n, i)).collect();
-        for (i, node) in order.iter().enumerate().rev() {
-            let own = self.nodes[*node].layer == layer;
-            let What::Directory(children) = &mut self.nodes[*node].what else {
-                left[i] = own;
-                continue;
-            };
-            children.retain(|_, child| left[places[child]]);
-            left[i] = own || !children.is_empty();
-            if !own && left[i] && !(i == 0 && stays) {
-                self.nodes[*node].by = None; // gone, and made again by what is below it
+        // What is below comes after what is above it: from the end, every child is decided before its parent.
+        for child in order.iter().skip(1).rev() {
+            self.leave(*child, layer, false);
+            if !self.is_left(*child, layer) {
+                self.unlink(*child);
             }
         }
-        left[0]
+        self.leave(node, layer, stays);
+        self.is_left(node, layer)
     }
 
-    fn children(&self, node: usize) -> &BTreeMap<Box<[u8]>, usize> {
-        static NONE: BTreeMap<Box<[u8]>, usize> = BTreeMap::new();
-        match &self.nodes[node].what {
-            What::Directory(children) => children,
-            _ => &NONE,
+    /// Whether something of this layer is there, or below it.
+    fn is_left(&self, node: u32, layer: u32) -> bool {
+        let found = self.node(node);
+        found.layer == layer || matches!(found.what, What::Directory(child) if child != NONE)
+    }
+
+    /// A directory of a lower layer that is gone, and made again by what is below it.
+    fn leave(&mut self, node: u32, layer: u32, stays: bool) {
+        if self.is_directory(node) && self.node(node).layer != layer && self.is_left(node, layer) && !stays {
+            self.node_mut(node).by = None;
         }
     }
-    fn children_mut(&mut self, node: usize) -> &mut BTreeMap<Box<[u8]>, usize> {
-        if !matches!(self.nodes[node].what, What::Directory(_)) {
-            self.nodes[node].what = What::Directory(BTreeMap::new()); // callers have a directory
+
+    fn node(&self, node: u32) -> &Node {
+        &self.nodes[node as usize]
+    }
+    fn node_mut(&mut self, node: u32) -> &mut Node {
+        &mut self.nodes[node as usize]
+    }
+    fn is_directory(&self, node: u32) -> bool {
+        matches!(self.node(node).what, What::Directory(_))
+    }
+    fn text(&self, text: Text) -> &[u8] {
+        &self.text[text.at as usize..][..text.len as usize]
+    }
+    fn keep(&mut self, text: &[u8]) -> Result<Text> {
+        if self.text.len() + text.len() > MAX_TEXT {
+            return Err(Error::new(Code::LimitExceeded, format!("names of more than {MAX_TEXT} bytes in the layers")));
         }
-        match &mut self.nodes[node].what {
-            What::Directory(children) => children,
-            _ => unreachable!("it was made a directory"),
+        let at = self.text.len() as u32;
+        self.text.extend_from_slice(text);
+        Ok(Text { at, len: text.len() as u32 })
+    }
+
+    fn child(&self, parent: u32, name: &[u8]) -> Option<u32> {
+        let is_it = |node: &u32| self.node(*node).parent == parent && self.text(self.node(*node).name) == name;
+        self.by_name.find(self.hasher.hash_one((parent, name)), is_it).copied()
+    }
+
+    /// In no order.
+    fn children(&self, parent: u32) -> impl Iterator<Item = u32> {
+        let some = |node: u32| (node != NONE).then_some(node);
+        let first = match self.node(parent).what {
+            What::Directory(first) => some(first),
+            _ => None,
+        };
+        std::iter::successors(first, move |node| some(self.node(*node).next))
+    }
+
+    /// A new child of a directory that has none of this name.
+    fn insert(&mut self, parent: u32, name: &[u8], by: Option<Id>, layer: u32, what: What) -> Result<u32> {
+        let new = self.nodes.len() as u32;
+        let hash = self.hasher.hash_one((parent, name));
+        let name = self.keep(name)?;
+        let next = self.children(parent).next().unwrap_or(NONE);
+        self.nodes.push(Node { parent, name, next, before: NONE, by, layer, what });
+        if next != NONE {
+            self.node_mut(next).before = new;
         }
+        self.node_mut(parent).what = What::Directory(new);
+        let Tree { nodes, text, hasher, by_name, .. } = self;
+        by_name.insert_unique(hash, new, |node| {
+            let Node { parent, name, .. } = &nodes[*node as usize];
+            hasher.hash_one((*parent, &text[name.at as usize..][..name.len as usize]))
+        });
+        Ok(new)
+    }
+
+    /// Takes a node out of its directory.
+    fn unlink(&mut self, node: u32) {
+        let Node { parent, name, next, before, .. } = *self.node(node);
+        let hash = self.hasher.hash_one((parent, self.text(name)));
+        if let Ok(found) = self.by_name.find_entry(hash, |other| *other == node) {
+            found.remove();
+        }
+        if next != NONE {
+            self.node_mut(next).before = before;
+        }
+        match before {
+            NONE => self.node_mut(parent).what = What::Directory(next),
+            before => self.node_mut(before).next = next,
+        }
+    }
+
+    /// The path of a node.
+    pub(crate) fn path(&self, node: u32) -> Vec<u8> {
+        let mut parts = Vec::new();
+        let mut at = self.node(node);
+        while at.parent != NONE {
+            parts.push(self.text(at.name));
+            at = self.node(at.parent);
+        }
+        parts.reverse();
+        parts.join(&b'/')
     }
 
     /// Every name, a directory before what is in it, each directory sorted.
     pub(crate) fn walk(&self, each: &mut dyn FnMut(Found<'_>)) {
-        let mut stack = vec![(Vec::new(), 0)];
-        while let Some((path, node)) = stack.pop() {
-            let Node { by, layer, what } = &self.nodes[node];
+        let mut stack = vec![ROOT];
+        while let Some(node) = stack.pop() {
+            let Node { by, layer, what, .. } = self.node(node);
             let (content, directory) = match what {
-                What::Directory(children) => {
-                    let children = children.iter().rev().map(|(name, child)| (join(&path, name), *child));
-                    stack.extend(children);
+                What::Directory(_) => {
+                    let from = stack.len();
+                    stack.extend(self.children(node));
+                    stack[from..].sort_unstable_by_key(|node| std::cmp::Reverse(self.text(self.node(*node).name)));
                     (*by, true)
                 }
                 What::Symlink(id, _) | What::Other(id) => (Some(*id), false),
             };
-            each(Found { path: &path, by: *by, content, directory, layer: *layer });
+            each(Found { node, path: &self.path(node), by: *by, content, directory, layer: *layer });
         }
     }
 
@@ -293,7 +400,7 @@ impl Tree {
     /// Errors: `Malformed` for links that lead in circles.
     pub(crate) fn locate(&self, path: &[u8]) -> Result<Option<Located>> {
         let (parent, base) = parent_of(path);
-        let mut at: Vec<(Vec<u8>, Option<usize>)> = vec![(Vec::new(), Some(0))];
+        let mut at: Vec<(Vec<u8>, Option<u32>)> = vec![(Vec::new(), Some(ROOT))];
         let mut parts: VecDeque<Box<[u8]>> = split(parent).map(Into::into).collect();
         let mut links = 0;
         while let Some(part) = parts.pop_front() {
@@ -307,11 +414,11 @@ impl Tree {
             }
             let (above, here) = &at[at.len() - 1];
             let name = join(above, &part);
-            let Some(next) = here.and_then(|here| self.children(here).get(&part).copied()) else {
+            let Some(next) = here.and_then(|here| self.child(here, &part)) else {
                 at.push((name, None)); // as if it were made there
                 continue;
             };
-            match &self.nodes[next].what {
+            match self.node(next).what {
                 What::Directory(_) => at.push((name, Some(next))),
                 What::Other(_) => return Ok(None),
                 What::Symlink(_, target) => {
@@ -319,6 +426,7 @@ impl Tree {
                     if links > MAX_LINKS {
                         return Err(malformed("too many symbolic links on the way").subject(text(path)));
                     }
+                    let target = self.text(target);
                     if target.starts_with(b"/") {
                         at.truncate(1);
                     }
@@ -327,13 +435,13 @@ impl Tree {
             }
         }
         let (above, here) = &at[at.len() - 1];
-        let node = here.and_then(|here| self.children(here).get(base));
-        let there = node.map(|node| match &self.nodes[*node].what {
+        let node = here.and_then(|here| self.child(here, base));
+        let there = node.map(|node| match self.node(node).what {
             What::Directory(_) => There::Directory,
-            What::Symlink(id, _) | What::Other(id) => There::Entry(*id),
+            What::Symlink(id, _) | What::Other(id) => There::Entry(id),
         });
         let path = join(above, base);
-        let entry = |(name, node): (Vec<u8>, Option<usize>)| Some((name, self.nodes[node?].by?));
+        let entry = |(name, node): (Vec<u8>, Option<u32>)| Some((name, self.node(node?).by?));
         let parents = at.into_iter().skip(1).filter_map(entry).collect();
         Ok(Some(Located { path, parents, there }))
     }
@@ -344,8 +452,8 @@ impl Tree {
     pub(crate) fn find(&mut self, path: &[u8]) -> Result<Id> {
         let gone = || Error::new(Code::NotFound, "the image has no such file").subject(text(path));
         let found = self.follow(path, None).map_err(|e| gone().cause(e))?.ok_or_else(gone)?;
-        match &self.nodes[found].what {
-            What::Other(id) => Ok(*id),
+        match self.node(found).what {
+            What::Other(id) => Ok(id),
             _ => Err(crate::error::invalid("it is a directory").subject(text(path))),
         }
     }

@@ -33,6 +33,35 @@ pub(crate) enum Kind {
     Other(u8),
 }
 
+impl Kind {
+    /// What a header's type field means.
+    pub(crate) fn of(flag: u8) -> Kind {
+        match flag {
+            0 | b'0' | b'7' | b'S' => Kind::File,
+            b'1' => Kind::HardLink,
+            b'2' => Kind::Symlink,
+            b'3' => Kind::CharDevice,
+            b'4' => Kind::BlockDevice,
+            b'5' => Kind::Directory,
+            b'6' => Kind::Fifo,
+            other => Kind::Other(other),
+        }
+    }
+    /// The type field of its headers.
+    pub(crate) fn flag(self) -> u8 {
+        match self {
+            Kind::File => b'0',
+            Kind::HardLink => b'1',
+            Kind::Symlink => b'2',
+            Kind::CharDevice => b'3',
+            Kind::BlockDevice => b'4',
+            Kind::Directory => b'5',
+            Kind::Fifo => b'6',
+            Kind::Other(flag) => flag,
+        }
+    }
+}
+
 /// The forms in which tars leave out the zeros of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Sparse {
@@ -444,16 +473,7 @@ fn plain(block: &[u8]) -> Result<TarEntry> {
         let n = field(what, bytes)?;
         u64::try_from(n).map_err(|_| malformed(format!("the {what} in a tar header is negative")).subject(&shown))
     };
-    let kind = match block[156] {
-        0 | b'0' | b'7' | b'S' => Kind::File,
-        b'1' => Kind::HardLink,
-        b'2' => Kind::Symlink,
-        b'3' => Kind::CharDevice,
-        b'4' => Kind::BlockDevice,
-        b'5' => Kind::Directory,
-        b'6' => Kind::Fifo,
-        other => Kind::Other(other),
-    };
+    let kind = Kind::of(block[156]);
     let device = match kind {
         Kind::CharDevice | Kind::BlockDevice if ustar || gnu => {
             let narrow = |n: u64| u32::try_from(n).map_err(|_| malformed("a device number is too large"));

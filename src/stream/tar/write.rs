@@ -62,7 +62,7 @@ impl TarEntry {
             put_number(&mut block[136..148], mtime.secs.max(0));
             record(&mut records, b"mtime", decimal_time(mtime.secs, mtime.nanos).as_bytes());
         }
-        block[156] = self.flag();
+        block[156] = self.kind.flag();
         for (key, value) in &self.pax {
             record(&mut records, key, value);
         }
@@ -118,19 +118,6 @@ impl TarEntry {
         out.extend_from_slice(&block);
         out.extend_from_slice(map);
         out
-    }
-
-    fn flag(&self) -> u8 {
-        match self.kind {
-            Kind::File => b'0',
-            Kind::HardLink => b'1',
-            Kind::Symlink => b'2',
-            Kind::CharDevice => b'3',
-            Kind::BlockDevice => b'4',
-            Kind::Directory => b'5',
-            Kind::Fifo => b'6',
-            Kind::Other(flag) => flag,
-        }
     }
 }
 
