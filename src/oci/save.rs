@@ -169,11 +169,19 @@ mod tests {
                 }
                 list.push(image);
             }
+            // No text may have a U+0000 in it.
+            let refused = |written: &Bytes| written.windows(6).any(|w| w == b"\\u0000");
             let written = SavedImage::to_bytes(&list);
+            if refused(&written) {
+                return Ok(());
+            }
             let read = SavedImage::list(&written).unwrap();
             assert_eq!((&read, SavedImage::to_bytes(&read)), (&list, written));
             let names: Repositories = u.arbitrary()?;
             let written = repositories_to_bytes(&names);
+            if refused(&written) {
+                return Ok(());
+            }
             assert_eq!(repositories(&written).unwrap(), names);
             // The file of a layer says what the layer's history says.
             let history = History {
@@ -184,7 +192,11 @@ mod tests {
                 ..History::default()
             };
             let (id, parent): (String, Option<String>) = (u.arbitrary()?, u.arbitrary()?);
-            let said = LayerV1::from_bytes(&json_of_v1(&id, parent.as_deref(), Some(&history), None)).unwrap();
+            let written = json_of_v1(&id, parent.as_deref(), Some(&history), None);
+            if refused(&written) {
+                return Ok(());
+            }
+            let said = LayerV1::from_bytes(&written).unwrap();
             assert_eq!((said.id.clone(), said.parent.clone()), (id, parent.unwrap_or_default()));
             assert_eq!(said.history(), history);
             Ok(())
