@@ -154,10 +154,12 @@ impl Span {
     }
 }
 
+type Put = Box<dyn Fn(&[u8], usize) + Send>;
+
 /// A medium that can be damaged.
 pub struct Medium {
     /// Has it have these bytes, of which the one at this place is new.
-    pub put: Box<dyn Fn(&[u8], usize) + Send>,
+    pub put: Put,
     pub read: Box<dyn Fn(Depth) -> Read + Send>,
 }
 
@@ -207,7 +209,7 @@ pub fn flip(what: &str, bytes: &[u8], spans: &[Span], make: &(dyn Fn() -> Medium
     };
     let mut all = Found::default();
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(&work)).collect();
+        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(work)).collect();
         for worker in workers {
             let Found { flips, failed, wrong } = worker.join().unwrap();
             (all.flips, all.failed) = (all.flips + flips, all.failed + failed);
