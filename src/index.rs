@@ -233,7 +233,7 @@ impl Index {
         if let Some(ready) = self.0.children.ready(ctx, child).await? {
             return Ok(ready);
         }
-        let raw = self.0.children.manifest(ctx, child).await?;
+        let raw = self.0.children.manifest(ctx, child).await.map_err(|e| e.or_subject(&child.digest))?;
         match AnyManifest::from_bytes(raw, Some(child.media_type.as_str())).map_err(|e| e.or_subject(&child.digest))? {
             AnyManifest::Image(m) => Ok(Child::Image(self.0.children.image(child.clone(), m))),
             AnyManifest::Index(m) => {

@@ -193,9 +193,9 @@ impl Layer {
 
     pub(crate) async fn chunks(&self, ctx: &Context) -> Result<Chunks> {
         let blob = &self.0.descriptor;
-        let raw = self.0.source.open(ctx, blob, 0).await?;
+        let raw = self.0.source.open(ctx, blob, 0).await.map_err(|e| e.or_subject(&blob.digest))?;
         let place = self.0.home.place();
-        Ok(verified(&place.engine, raw, &blob.digest, blob.size, &place.stats))
+        Ok(verified(&place.engine, raw, &blob.digest, blob.size, &place.stats).concerning(&blob.digest))
     }
 
     /// The layer's tar, from wherever it is had most cheaply: a source may keep it decompressed.
@@ -232,31 +232,31 @@ impl Layer {
         let place = self.0.home.place();
         let chunks = self.chunks(ctx).await?;
         let plain = decompressed(&place.engine, chunks, expected, Limits::default(), &place.stats);
-        let check = Measured { plain, seen: 0, told: self.told_size(), digest: self.0.descriptor.digest.clone() };
+        let plain = plain.concerning(&self.0.descriptor.digest);
+        let Some(told) = self.told_size() else { return Ok(plain) };
+        let check = Measured { plain, seen: 0, told, digest: self.0.descriptor.digest.clone() };
         Ok(Chunks::unfold(check, |mut check| async move { Ok(check.next().await?.map(|chunk| (chunk, check))) }))
     }
 }
 
-/// A layer's tar, which is to have the size that was told of it. Its errors name the layer.
+/// A layer's tar, which is to have the size that was told of it.
 struct Measured {
     plain: Chunks,
     seen: u64,
-    told: Option<u64>,
+    told: u64,
     digest: Digest,
 }
 
 impl Measured {
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        let chunk = self.plain.next().await.map_err(|e| e.or_subject(&self.digest))?;
+        let chunk = self.plain.next().await?;
         self.seen += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        match self.told {
-            Some(told) if self.seen > told || chunk.is_none() && self.seen < told => {
-                let is = if self.seen > told { "more" } else { "fewer" };
-                let why = format!("the layer has {is} than the {told} bytes uncompressed that it was given with");
-                Err(Error::new(Code::DigestMismatch, why).subject(&self.digest))
-            }
-            _ => Ok(chunk),
+        if self.seen <= self.told && (chunk.is_some() || self.seen == self.told) {
+            return Ok(chunk);
         }
+        let is = if self.seen > self.told { "more" } else { "fewer" };
+        let why = format!("the layer has {is} than the {} bytes uncompressed that it was given with", self.told);
+        Err(Error::new(Code::DigestMismatch, why).subject(&self.digest))
     }
 }
 

@@ -212,13 +212,22 @@ impl Reading {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             if let Some(now) = &mut self.now {
-                match now.next().await.map_err(|e| e.or_subject(&self.layer.descriptor().digest))? {
+                match now.next().await.map_err(|e| self.concerning(e))? {
                     Some(bytes) => return Ok(Some(bytes)),
                     None => self.now = None,
                 }
             }
             let Some(chunk) = self.chunks.pop_front() else { return Ok(None) };
             self.now = Some(self.open(chunk).await?);
+        }
+    }
+
+    /// The error of a piece as one of the layer: nobody knows a piece by its digest.
+    fn concerning(&self, e: Error) -> Error {
+        let blob = &self.layer.descriptor().digest;
+        match e.code() {
+            Code::DigestMismatch => e.subject(blob),
+            _ => e.or_subject(blob),
         }
     }
 

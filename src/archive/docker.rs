@@ -11,7 +11,9 @@ use crate::oci::{Config, Descriptor, MAX_CONFIG, Manifest, SavedImage};
 use crate::options::{Format, Options};
 use crate::pick::no_image_for;
 use crate::source::Source;
-use crate::stream::{BlobOut, Chunks, Compression, CompressionOptions, Encoded, Hashing, Input, encode, sniff};
+use crate::stream::{
+    BlobOut, Chunks, Compression, CompressionOptions, Encoded, Hashing, Input, Limits, decompressed, encode, sniff,
+};
 use crate::writer::{Reopen, make};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, ready};
@@ -46,6 +48,10 @@ impl Saved {
     pub(super) async fn read(entries: &Entries, found: &Found) -> Result<Saved> {
         let raw = entries.small(found, MAX_DOCUMENT).await?;
         let images = SavedImage::list(&raw).map_err(|e| e.or_subject(entries.called("manifest.json")))?;
+        if images.iter().any(|image| image.config.is_empty()) {
+            let why = "manifest.json names no config for an image";
+            return Err(malformed(why).subject(entries.called("manifest.json")));
+        }
         let layout = match entries.find("index.json")? {
             Some(index) => Some(Layout::read(entries, &index).await?),
             None => None,
@@ -235,8 +241,14 @@ impl Work<'_> {
         match (kind, diff_id) {
             // What is read of a layer is checked against its digest, so that it need not be true before.
             (Compression::None, Some(diff_id)) => Ok(named(descriptor(diff_id))),
-            // So is what comes out of it against its diff id. Its name need not be its digest, whatever it looks like.
-            (_, Some(_)) => Ok(named(descriptor(self.hashed(&found).await?))),
+            // What is compressed nothing vouches for but its name, if that is its digest, or else its diff id.
+            (_, Some(diff_id)) => {
+                let digest = self.hashed(&found).await?;
+                if digest_in(&found.name).as_ref() != Some(&digest) {
+                    self.check(&found, &diff_id).await?;
+                }
+                Ok(named(descriptor(digest)))
+            }
             (_, None) => {
                 let made = self.read_through(&found, kind).await?;
                 Ok(Layer::written(descriptor(made.digest), made.diff_id, source.clone(), self.archive.home()))
@@ -275,6 +287,16 @@ impl Work<'_> {
             hashing.push(chunk).await?;
         }
         hashing.finish().await
+    }
+
+    /// That a compressed layer is the one with this diff id.
+    async fn check(&self, found: &Found, diff_id: &Digest) -> Result<()> {
+        let place = &self.archive.0.place;
+        let chunks = self.entries().read(found, 0);
+        let mut plain = decompressed(&place.engine, chunks, Some(diff_id), Limits::default(), &place.stats);
+        // Other bytes are an error with the diff id as its subject, which is no name of the archive's.
+        while plain.next().await.map_err(|e| e.subject(self.entries().called(&found.name)))?.is_some() {}
+        Ok(())
     }
 
     /// The digest and the diff id of a layer of which nothing is known, found by reading it once.

@@ -189,7 +189,8 @@ impl Archive {
     /// manifest or config; without a name the only one. Manifest and config are read and checked now.
     ///
     /// An archive of `docker save` has no manifests, so that one is made: of Docker's types, or of OCI's with the
-    /// option format, for which compressed layers are read once: their names are not trusted to be their digests. The
+    /// option format, for which compressed layers are read once: their names are not trusted to be their digests, and
+    /// where they are not, a layer is decompressed too and has to be the one that the config names. The
     /// layers stay as they are, unless the options name a sink or a compression: then plain ones are compressed, and all
     /// that are compressed otherwise than asked for are compressed anew, in one pass into that sink. Where the archive
     /// has the manifest too (OCI, Docker ≥ 25) and nothing of that is asked for, it is the one that counts.

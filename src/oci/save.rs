@@ -158,6 +158,52 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_is_read_as_the_same() {
+        arbtest::arbtest(|u| {
+            let mut list = Vec::new();
+            for _ in 0..u.int_in_range(0..=3)? {
+                let mut image = SavedImage::new(u.arbitrary()?, u.arbitrary()?, u.arbitrary()?);
+                for content in u.arbitrary::<Vec<u8>>()?.iter().take(2) {
+                    let layer = Descriptor::of(super::super::MediaType::DOCKER_LAYER, &[*content]);
+                    image.layer_sources.insert(layer.digest.to_string(), layer);
+                }
+                list.push(image);
+            }
+            // No text may have a U+0000 in it.
+            let refused = |written: &Bytes| written.windows(6).any(|w| w == b"\\u0000");
+            let written = SavedImage::to_bytes(&list);
+            if refused(&written) {
+                return Ok(());
+            }
+            let read = SavedImage::list(&written).unwrap();
+            assert_eq!((&read, SavedImage::to_bytes(&read)), (&list, written));
+            let names: Repositories = u.arbitrary()?;
+            let written = repositories_to_bytes(&names);
+            if refused(&written) {
+                return Ok(());
+            }
+            assert_eq!(repositories(&written).unwrap(), names);
+            // The file of a layer says what the layer's history says.
+            let history = History {
+                created_by: u.arbitrary()?,
+                author: u.arbitrary()?,
+                comment: u.arbitrary()?,
+                empty_layer: u.arbitrary()?,
+                ..History::default()
+            };
+            let (id, parent): (String, Option<String>) = (u.arbitrary()?, u.arbitrary()?);
+            let written = json_of_v1(&id, parent.as_deref(), Some(&history), None);
+            if refused(&written) {
+                return Ok(());
+            }
+            let said = LayerV1::from_bytes(&written).unwrap();
+            assert_eq!((said.id.clone(), said.parent.clone()), (id, parent.unwrap_or_default()));
+            assert_eq!(said.history(), history);
+            Ok(())
+        });
+    }
+
+    #[test]
     fn old_layers_become_a_config() {
         let top = r#"{"id":"b","parent":"a","created":"2014-01-02T03:04:05Z","container_config":{"Cmd":["/bin/sh","-c","x"]},"config":{"Env":["A=1"]},"architecture":"amd64","os":"linux","Size":7,"docker_version":"1.2"}"#;
         let v1 = LayerV1::from_bytes(top.as_bytes()).unwrap();

@@ -1,9 +1,10 @@
 //! The stream of bytes that is used all over the crate.
 
 use crate::block::{BLOCK, Block, Shelf};
+use crate::digest::Digest;
 use crate::error::{Code, Error, Result};
 use bytes::{Bytes, BytesMut};
-use futures_util::stream::{self, BoxStream, Stream, StreamExt};
+use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -76,6 +77,12 @@ impl Chunks {
             all.extend_from_slice(&chunk);
         }
         Ok(all.freeze())
+    }
+
+    /// The same chunks, whose errors concern this blob where they don't say anything else.
+    pub(crate) fn concerning(self, blob: &Digest) -> Chunks {
+        let blob = blob.clone();
+        Chunks::from_stream(self.0.map_err(move |e| e.or_subject(&blob)))
     }
 
     /// The same chunks; `each` sees them pass.

@@ -11,17 +11,17 @@ use std::time::{Duration, Instant};
 const OK_PING: &str = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 2\r\n\r\nOK";
 
 /// A request: its first line, its headers, and what comes after them.
-struct Ask {
-    line: String,
+pub struct Ask {
+    pub line: String,
     head: String,
     stream: BufReader<UnixStream>,
 }
 
 impl Ask {
-    fn say(&mut self, text: impl AsRef<[u8]>) {
+    pub fn say(&mut self, text: impl AsRef<[u8]>) {
         let _ = self.stream.get_mut().write_all(text.as_ref());
     }
-    fn json(&mut self, status: u16, body: &str) {
+    pub fn json(&mut self, status: u16, body: &str) {
         self.say(format!("HTTP/1.1 {status} Whatever\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
     }
     /// The body, chunked or of a known length; an error where it breaks off.
@@ -57,7 +57,7 @@ impl Ask {
     }
 }
 
-struct Fake {
+pub struct Fake {
     folder: tempfile::TempDir,
     asked: Arc<Mutex<Vec<String>>>,
 }
@@ -84,7 +84,7 @@ impl Fake {
         Fake { folder, asked }
     }
     /// One that says its version, and answers the rest so.
-    fn good(answer: impl Fn(&mut Ask) + Send + Sync + 'static) -> Fake {
+    pub fn good(answer: impl Fn(&mut Ask) + Send + Sync + 'static) -> Fake {
         Fake::start(move |ask| match ask.line.as_str() {
             "GET /_ping" => ask.say(OK_PING),
             _ => answer(ask),
@@ -103,7 +103,7 @@ impl Fake {
     fn connect(&self) -> Result<Daemon> {
         Daemon::connect(Some(&self.host()), &Options::new(), &soon()).wait()
     }
-    fn daemon(&self) -> Daemon {
+    pub fn daemon(&self) -> Daemon {
         self.connect().unwrap()
     }
     fn asked(&self) -> Vec<String> {
@@ -543,7 +543,7 @@ fn saves(id: &str, framed: impl Fn(&mut Ask) + Send + Sync + 'static) -> Fake {
 }
 
 /// A tar of `docker save` with one layer, and the digest of its config.
-fn saved() -> (Vec<u8>, String) {
+pub fn saved() -> (Vec<u8>, String) {
     let digest = |bytes: &[u8]| parbuckle::Digest::of(parbuckle::Algorithm::Sha256, bytes);
     let layer = tar::Builder::new(Vec::new()).into_inner().unwrap();
     let config = format!(

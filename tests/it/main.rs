@@ -7,6 +7,7 @@ mod api;
 mod archive;
 mod cache;
 mod client;
+mod corruption;
 mod crash;
 mod daemon;
 mod deps;

@@ -4,7 +4,7 @@ use arbtest::arbitrary::{Result, Unstructured};
 use arbtest::arbtest;
 use bytes::Bytes;
 use parbuckle::oci::{AnyManifest, Extra, Time};
-use parbuckle::{Config, Digest, MediaType, Platform};
+use parbuckle::{Config, Digest, IndexManifest, Manifest, MediaType, Platform};
 use std::fmt::Write as _;
 
 const KEYS: [&str; 14] = [
@@ -106,6 +106,80 @@ fn bytes_stay_without_a_change_and_unknown_members_with_any() {
         let mut again = edited.edit();
         again.doc_mut();
         assert_eq!(again.finish().unwrap().raw(), edited.raw());
+        Ok(())
+    });
+}
+
+/// A descriptor with members that are known and some that are not.
+fn descriptor(u: &mut Unstructured<'_>, kind: &str) -> Result<String> {
+    let (size, digest) = (u.int_in_range(0..=1u64 << 53)?.min((1 << 53) - 1), Digest::sha256(&[u.arbitrary()?]));
+    let mut members =
+        vec![format!(r#""mediaType":"{kind}""#), format!(r#""size": {size}"#), format!(r#""digest":"{digest}""#)];
+    for more in [
+        r#""data":"aGk=""#,
+        r#""urls":["https://example.com/<&>"]"#,
+        r#""annotations":{"b":"<","a":null,"\u00e9":"\u2028"}"#,
+        r#""platform":{"os":"linux","architecture":"arm","variant":"v7","os.features":["x"],"new":1.50}"#,
+        r#""artifactType":"a/b""#,
+    ] {
+        if u.ratio(1, 3)? {
+            members.push(more.to_owned());
+        }
+    }
+    if u.ratio(1, 2)? {
+        let mut value = String::new();
+        json(u, 2, &mut value)?;
+        members.push(format!(r#""unknown":{value}"#));
+    }
+    let from = u.choose_index(members.len())?;
+    members.rotate_left(from);
+    Ok(format!("{{{}}}", members.join(" ,")))
+}
+
+#[test]
+fn manifests_and_indexes_are_written_as_they_are_read() {
+    arbtest(|u| {
+        let (oci, layer) = (MediaType::OCI_MANIFEST, MediaType::OCI_LAYER_GZIP);
+        let mut list = Vec::new();
+        for _ in 0..u.int_in_range(0..=3)? {
+            let kind = *u.choose(&[oci.as_str(), layer.as_str()])?;
+            list.push(descriptor(u, kind)?);
+        }
+        let list = list.join(", ");
+        let mut more = String::new();
+        for member in
+            [r#","annotations":{"x":"\ud83d\ude00"}"#, r#","artifactType":"t""#, r#","un<known":[1.0, "\u0041"]"#]
+        {
+            more.push_str(if u.arbitrary()? { member } else { "" });
+        }
+        if u.arbitrary()? {
+            write!(more, r#","subject":{}"#, descriptor(u, oci.as_str())?).unwrap();
+        }
+        let config = descriptor(u, MediaType::OCI_CONFIG.as_str())?;
+        let text = format!(r#"{{"schemaVersion":2{more},"layers":[{list}],"config":{config}}}"#);
+        let read = Manifest::from_bytes(text.clone().into(), None).unwrap();
+        assert_eq!(read.raw(), text.as_bytes());
+        assert_eq!(read.edit().finish().unwrap().raw(), text.as_bytes(), "nothing changed");
+        let mut edit = read.edit();
+        edit.doc_mut();
+        let written = edit.finish().unwrap();
+        assert_eq!(written.doc(), read.doc());
+        let again = Manifest::from_bytes(written.raw().clone(), None).unwrap();
+        let mut edit = again.edit();
+        edit.doc_mut();
+        assert_eq!((again.doc(), edit.finish().unwrap().raw()), (read.doc(), written.raw()));
+
+        let text = format!(r#"{{"manifests":[{list}]{more},"schemaVersion":2}}"#);
+        let read = IndexManifest::from_bytes(text.clone().into(), None).unwrap();
+        assert_eq!((read.raw(), read.edit().finish().unwrap().raw()), (&text.clone().into(), &text.into()));
+        let mut edit = read.edit();
+        edit.doc_mut();
+        let written = edit.finish().unwrap();
+        assert_eq!(written.doc(), read.doc());
+        let again = IndexManifest::from_bytes(written.raw().clone(), None).unwrap();
+        let mut edit = again.edit();
+        edit.doc_mut();
+        assert_eq!((again.doc(), edit.finish().unwrap().raw()), (read.doc(), written.raw()));
         Ok(())
     });
 }
