@@ -161,7 +161,7 @@ impl Core {
                     return Ok(Some(hit));
                 }
                 let (core, name) = (self.clone(), digest.clone());
-                self.place.engine.pool().run(move || core.store.discard(&name, &hit.file)).await?;
+                self.place.engine.pool().run(move || core.store.discard(&name, &hit.file, Some(hit.size))).await?;
                 &self.counters.corrupt
             }
             Ok(Found::Wrong) => &self.counters.corrupt,

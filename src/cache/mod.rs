@@ -34,7 +34,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use store::{Entry, Store};
+use store::{Entry, Store, What};
 
 /// A cache in a directory. A clone is the same cache.
 #[derive(Clone)]
@@ -144,7 +144,11 @@ impl Cache {
             let (entries, leftovers) = core.place.engine.pool().run(look).await??;
             let mut report = Report::default();
             for path in leftovers {
-                report.add(Code::InvalidState, path.display(), "left over from a writer that is gone");
+                let (code, why) = match path.is_dir() {
+                    true => (Code::Malformed, "a directory is here, which is none of the cache"),
+                    false => (Code::InvalidState, "left over from a writer that is gone"),
+                };
+                report.add(code, path.display(), why);
             }
             let total = entries.iter().fold(0u64, |sum, e| sum.saturating_add(e.size));
             if total > core.store.max_bytes() {
@@ -187,9 +191,18 @@ impl Cache {
 
 async fn examine(core: Arc<Core>, entry: Entry) -> Result<Report> {
     let mut report = Report::default();
-    let Some(digest) = entry.digest else {
-        report.add(Code::Malformed, entry.path.display(), "no file of the cache has such a name");
-        return Ok(report);
+    let digest = match entry.what {
+        What::Blob(digest) => digest,
+        What::Unknown | What::Directory => {
+            let directory = matches!(entry.what, What::Directory);
+            let why = if directory {
+                "a directory is here, which is none of the cache"
+            } else {
+                "no file of the cache has such a name"
+            };
+            report.add(Code::Malformed, entry.path.display(), why);
+            return Ok(report);
+        }
     };
     let path = entry.path.clone();
     let opened = core.place.engine.pool().run(move || store::open_file(&path)).await?;

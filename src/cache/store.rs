@@ -1,13 +1,13 @@
 //! The cache's directory. Everything here is a short job for the pool.
 //!
 //! A file in `tmp` is locked (flock) for as long as its writer lives, however that ends; one that is not locked is
-//! left over. `lock` is held while a file gets its name or is evicted, and has the sum of all sizes in it: it is
-//! raised before a file appears, so that a process that is killed in between leaves it too high, never too low, and
-//! the next eviction counts anew.
+//! left over. `lock` is held while a file gets its name or goes, and has the sum of all sizes in it: it is raised
+//! before a file appears and lowered after one is gone, so that a process that is killed in between leaves it too high,
+//! never too low, and the next eviction counts anew. Directories among the files are none of ours: they stay.
 
 use crate::digest::Digest;
 use crate::error::{Code, Error, Result};
-use std::fs::{DirBuilder, File, FileTimes, TryLockError};
+use std::fs::{DirBuilder, File, FileTimes, Metadata, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -27,13 +27,19 @@ pub(super) struct Store {
     pub evicted: AtomicU64,
 }
 
-/// A file of the cache.
+/// What lies where the files of the cache are.
 pub(super) struct Entry {
     pub path: PathBuf,
-    /// `None`: it is not named as a blob is.
-    pub digest: Option<Digest>,
+    pub what: What,
     pub size: u64,
     used: SystemTime,
+}
+
+pub(super) enum What {
+    Blob(Digest),
+    /// No file of the cache has such a name.
+    Unknown,
+    Directory,
 }
 
 /// A file that has no name as a blob yet. Dropped, it is gone.
@@ -79,7 +85,7 @@ impl Store {
         };
         let meta = file.metadata().map_err(|e| Error::io("reading", path.display(), &e))?;
         if !meta.is_file() || size.is_some_and(|size| meta.len() != size) {
-            self.discard(digest, &file);
+            self.discard(digest, &file, size);
             return Ok(Found::Wrong);
         }
         let now = SystemTime::now();
@@ -87,14 +93,22 @@ impl Store {
         Ok(Found::Here(file, meta.len()))
     }
 
-    /// Removes the blob if it still is this very file.
-    pub fn discard(&self, digest: &Digest, file: &File) {
+    /// Removes the blob, which should have `size` bytes, if it still is this very file.
+    pub fn discard(&self, digest: &Digest, file: &File, size: Option<u64>) {
         let path = self.path(digest);
-        let same = |a: std::fs::Metadata, b: std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
-        if let (Ok(a), Ok(b)) = (file.metadata(), std::fs::symlink_metadata(&path))
-            && same(a, b)
-        {
-            let _ = std::fs::remove_file(&path);
+        let remove = || {
+            let same = |a: &Metadata, b: &Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+            match (file.metadata(), std::fs::symlink_metadata(&path)) {
+                (Ok(a), Ok(b)) if same(&a, &b) && removed(&path).unwrap_or_default() => counted(&b, size),
+                _ => 0,
+            }
+        };
+        let lowered = self.locked(|_, ledger| {
+            ledger.total = ledger.total.saturating_sub(remove());
+            Ok(())
+        });
+        if lowered.is_err() {
+            remove(); // what is wrong goes at any rate
         }
     }
 
@@ -102,18 +116,20 @@ impl Store {
     pub fn remove(&self, digest: &Digest) -> Result<bool> {
         self.locked(|store, ledger| {
             let path = store.path(digest);
-            let size = std::fs::symlink_metadata(&path).map_or(0, |m| m.len());
+            let Some(meta) = std::fs::symlink_metadata(&path).ok().filter(|meta| !meta.is_dir()) else {
+                return Ok(false);
+            };
             let removed = removed(&path)?;
-            ledger.total = ledger.total.saturating_sub(if removed { size } else { 0 });
+            ledger.total = ledger.total.saturating_sub(if removed { counted(&meta, None) } else { 0 });
             Ok(removed)
         })
     }
 
-    /// Removes every blob.
+    /// Removes every file.
     pub fn clear(&self) -> Result<()> {
         self.sweep()?;
         self.locked(|store, ledger| {
-            for entry in store.entries()? {
+            for entry in store.files()? {
                 removed(&entry.path)?;
             }
             ledger.total = 0;
@@ -150,14 +166,22 @@ impl Store {
             return Ok(false);
         }
         self.locked(|store, ledger| {
-            let old = std::fs::symlink_metadata(&to).map_or(0, |m| m.len());
-            if ledger.total.saturating_sub(old).saturating_add(size) > store.max_bytes {
+            let old = || std::fs::symlink_metadata(&to).map_or(0, |meta| counted(&meta, Some(size)));
+            let with_it = |total: u64| total.saturating_sub(old()).saturating_add(size);
+            if with_it(ledger.total) > store.max_bytes {
                 let most = (store.max_bytes / 100).saturating_mul(KEEP_PERCENT).saturating_sub(size);
                 ledger.total = store.evict_to(most)?;
+                if with_it(ledger.total) > store.max_bytes {
+                    return Ok(false); // what is there can't be removed
+                }
             }
+            let old = old(); // an eviction may have taken it
             ledger.total = ledger.total.saturating_add(size);
             ledger.write()?;
-            std::fs::rename(&from, &to).map_err(|e| Error::io("storing", to.display(), &e))?;
+            if let Err(e) = std::fs::rename(&from, &to) {
+                ledger.total = ledger.total.saturating_sub(size);
+                return Err(Error::io("storing", to.display(), &e));
+            }
             temp.path = None;
             ledger.total = ledger.total.saturating_sub(old);
             Ok(true)
@@ -166,7 +190,7 @@ impl Store {
 
     /// Removes the files of writers that are gone.
     pub fn sweep(&self) -> Result<()> {
-        for path in self.leftovers()? {
+        for path in self.leftovers()?.into_iter().filter(|path| !path.is_dir()) {
             let Ok(file) = open_file(&path) else { continue }; // gone meanwhile
             if file.try_lock().is_ok() {
                 removed(&path)?;
@@ -175,7 +199,7 @@ impl Store {
         Ok(())
     }
 
-    /// The files in `tmp` whose writers are gone.
+    /// What is in `tmp` without a writer.
     pub fn leftovers(&self) -> Result<Vec<PathBuf>> {
         let mut found = Vec::new();
         each_file(&self.root.join("tmp"), &mut |path, _| {
@@ -186,18 +210,29 @@ impl Store {
         Ok(found)
     }
 
-    /// Every file under `blobs`.
+    /// Everything that lies where the files are.
     pub fn entries(&self) -> Result<Vec<Entry>> {
         let mut found = Vec::new();
         for algorithm in ["sha256", "sha512"] {
             each_file(&self.root.join("blobs").join(algorithm), &mut |path, meta| {
                 let hex = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-                let digest = format!("{algorithm}:{hex}").parse().ok();
+                let what = match format!("{algorithm}:{hex}").parse() {
+                    _ if meta.is_dir() => What::Directory,
+                    Ok(digest) => What::Blob(digest),
+                    Err(_) => What::Unknown,
+                };
                 let used = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                found.push(Entry { digest, size: meta.len(), used, path });
+                let size = if meta.is_dir() { 0 } else { meta.len() };
+                found.push(Entry { what, size, used, path });
             })?;
         }
         Ok(found)
+    }
+
+    fn files(&self) -> Result<Vec<Entry>> {
+        let mut entries = self.entries()?;
+        entries.retain(|e| !matches!(e.what, What::Directory));
+        Ok(entries)
     }
 
     /// What `lock` says that all files have together.
@@ -207,15 +242,17 @@ impl Store {
 
     /// Removes the files that have not been used for longest until the rest is no more than `most`, and gives the rest.
     fn evict_to(&self, most: u64) -> Result<u64> {
-        let mut entries = self.entries()?;
+        let mut entries = self.files()?;
         let mut total = entries.iter().fold(0u64, |sum, e| sum.saturating_add(e.size));
         entries.sort_by_key(|e| e.used);
         for entry in entries {
             if total <= most {
                 break;
             }
-            if removed(&entry.path)? {
-                self.evicted.fetch_add(1, Relaxed);
+            match removed(&entry.path) {
+                Ok(true) => drop(self.evicted.fetch_add(1, Relaxed)),
+                Ok(false) => {}
+                Err(_) => continue, // one that can't be removed is no reason to keep the others
             }
             total -= entry.size;
         }
@@ -289,6 +326,11 @@ pub(super) fn open_file(path: &Path) -> std::io::Result<File> {
     File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
 }
 
+/// What the ledger has at least for a file that should have `size` bytes: somebody may have written more into it.
+fn counted(meta: &Metadata, size: Option<u64>) -> u64 {
+    if meta.is_dir() { 0 } else { meta.len().min(size.unwrap_or(u64::MAX)) }
+}
+
 /// Removes a file, and says whether it was there.
 fn removed(path: &Path) -> Result<bool> {
     match std::fs::remove_file(path) {
@@ -298,7 +340,7 @@ fn removed(path: &Path) -> Result<bool> {
     }
 }
 
-fn each_file(dir: &Path, each: &mut dyn FnMut(PathBuf, std::fs::Metadata)) -> Result<()> {
+fn each_file(dir: &Path, each: &mut dyn FnMut(PathBuf, Metadata)) -> Result<()> {
     let failed = |e: std::io::Error| Error::io("listing", dir.display(), &e);
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -307,4 +349,68 @@ fn each_file(dir: &Path, each: &mut dyn FnMut(PathBuf, std::fs::Metadata)) -> Re
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Algorithm;
+
+    fn put(store: &Store, content: &[u8]) -> (Digest, bool) {
+        let (mut temp, digest) = (store.temp().unwrap(), Digest::of(Algorithm::Sha256, content));
+        Arc::get_mut(&mut temp.file).unwrap().write_all(content).unwrap();
+        let kept = store.commit(temp, &digest).unwrap();
+        std::thread::sleep(Duration::from_millis(5)); // times of use are told apart
+        (digest, kept)
+    }
+    fn on_disk(store: &Store) -> u64 {
+        store.entries().unwrap().iter().map(|e| e.size).sum()
+    }
+
+    #[test]
+    fn the_ledger_is_never_too_low() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), 1000).unwrap();
+        let (a, b) = ([1; 400], [2; 450]);
+        let (digest, _) = put(&store, &a);
+        put(&store, &b);
+        assert_eq!(store.size(), 850);
+        // One that was cut, and goes when its successor needs room.
+        let path = store.path(&digest);
+        let old = path.metadata().unwrap().modified().unwrap();
+        let cut = File::options().write(true).open(&path).unwrap();
+        cut.set_len(100).unwrap();
+        cut.set_times(FileTimes::new().set_modified(old)).unwrap();
+        put(&store, &a);
+        assert_eq!((store.size(), on_disk(&store)), (850, 850));
+        // One that somebody wrote more into than was counted.
+        File::options().append(true).open(&path).unwrap().write_all(&[0; 50]).unwrap();
+        put(&store, &a);
+        assert_eq!((store.size(), on_disk(&store)), (850, 850));
+        // What is discarded does not count any more; at most as much goes as was there.
+        store.discard(&digest, &open_file(&path).unwrap(), Some(400));
+        assert_eq!((store.size(), on_disk(&store)), (450, 450));
+        put(&store, &a);
+        File::options().append(true).open(&path).unwrap().write_all(&[0; 50]).unwrap();
+        assert!(matches!(store.find(&digest, Some(400)).unwrap(), Found::Wrong));
+        assert_eq!((store.size(), on_disk(&store)), (450, 450));
+        // A file that another one has taken the place of stays.
+        let other = File::open("/dev/null").unwrap();
+        put(&store, &a);
+        store.discard(&digest, &other, Some(400));
+        assert_eq!((store.size(), on_disk(&store)), (850, 850));
+    }
+
+    #[test]
+    fn a_blob_that_can_not_get_its_name_costs_no_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), 1000).unwrap();
+        let digest = Digest::of(Algorithm::Sha256, &[1; 400]);
+        std::fs::create_dir(store.path(&digest)).unwrap();
+        let mut temp = store.temp().unwrap();
+        Arc::get_mut(&mut temp.file).unwrap().write_all(&[1; 400]).unwrap();
+        assert_eq!(store.commit(temp, &digest).unwrap_err().code(), Code::Io);
+        assert_eq!(store.size(), 0);
+        assert!(!store.remove(&digest).unwrap(), "a directory is no blob");
+    }
 }

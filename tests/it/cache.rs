@@ -103,6 +103,36 @@ fn a_second_read_comes_from_the_directory_and_is_checked() {
 }
 
 #[test]
+fn directories_of_others_are_left_alone_and_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path(), 400_000, &Options::new());
+    let (first, second) = (layer(1, &gzip()), layer(2, &gzip()));
+    let foreign = [dir.path().join("blobs/sha256/notes/deep"), dir.path().join("tmp/mine")];
+    foreign.iter().for_each(|dir| std::fs::create_dir_all(dir).unwrap());
+    std::fs::create_dir(blob(dir.path(), &first.descriptor().digest)).unwrap();
+    for _ in 0..2 {
+        assert_eq!(read(&first.cached(&cache), false).unwrap(), read(&first, false).unwrap());
+        read(&second.cached(&cache), false).unwrap();
+    }
+    assert_eq!((cache.stats().hits, cache.stats().stored), (1, 1));
+    for n in 10..30 {
+        read(&layer(n, &gzip()).cached(&cache), false).unwrap(); // evictions
+    }
+    assert!(cache.stats().evicted > 5);
+    let report = cache.verify(&Options::new(), &ctx()).wait().unwrap();
+    assert_eq!(report.findings().len(), 3, "{}", report.to_json());
+    for finding in report.findings() {
+        assert_eq!(finding.code, parbuckle::Code::Malformed);
+        assert!(finding.message.contains("directory"), "{}", finding.message);
+    }
+    let cache = open(dir.path(), 10_000, &Options::new()); // opening evicts, too
+    assert!(cache.size() <= 10_000);
+    cache.clear(&Options::new(), &ctx()).wait().unwrap();
+    assert_eq!((cache.size(), files(&dir.path().join("blobs")).len()), (0, 0));
+    assert!(foreign.iter().all(|dir| dir.exists()));
+}
+
+#[test]
 fn an_aborted_read_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let cache = open(dir.path(), 64 << 20, &Options::new());
