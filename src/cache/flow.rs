@@ -221,7 +221,8 @@ impl Core {
     }
 }
 
-/// The same chunks; they are kept under their digest once all of them have passed and were right.
+/// The same chunks; they are kept under their digest once all of them have passed and were right. While one reader
+/// fills it, others of the process read past it.
 fn fill(core: &Arc<Core>, chunks: Chunks, digest: &Digest, size: Option<u64>) -> Chunks {
     let filling = Filling { core: core.clone(), digest: digest.clone(), size, seen: 0, state: State::New };
     Chunks::unfold((chunks, filling), |(mut chunks, mut filling)| async move {
@@ -244,7 +245,7 @@ struct Filling {
 
 enum State {
     New,
-    Writing(Box<(Writing, Hashing)>),
+    Writing(Box<(Writing, Hashing, Flight)>),
     /// It is kept, or will not be.
     Over,
 }
@@ -268,17 +269,25 @@ impl Filling {
 
     async fn write(&mut self, chunk: &Bytes) -> Result<()> {
         if matches!(self.state, State::New) {
-            let hasher = self.digest.algorithm().hasher();
-            let place = &self.core.place;
-            let hashing = Hashing::new(&place.engine, &place.stats, hasher);
-            self.state = State::Writing(Box::new((Writing::begin(&self.core).await?, hashing)));
+            self.state = self.begin().await?;
         }
         if let State::Writing(under_way) = &mut self.state {
-            let (writing, hashing) = &mut **under_way;
+            let (writing, hashing, _) = &mut **under_way;
             hashing.push(chunk.clone()).await?;
             writing.put(chunk.clone()).await?;
         }
         Ok(())
+    }
+
+    async fn begin(&self) -> Result<State> {
+        let Some(flight) = Flight::begin(&self.core, &self.digest) else { return Ok(State::Over) };
+        let (core, digest, size) = (self.core.clone(), self.digest.clone(), self.size);
+        if self.core.place.engine.pool().run(move || core.store.is_kept(&digest, size)).await? {
+            return Ok(State::Over); // since it was looked for
+        }
+        let place = &self.core.place;
+        let hashing = Hashing::new(&place.engine, &place.stats, self.digest.algorithm().hasher());
+        Ok(State::Writing(Box::new((Writing::begin(&self.core).await?, hashing, flight))))
     }
 
     async fn end(&mut self) {
@@ -286,13 +295,35 @@ impl Filling {
             self.state = State::Over;
         }
         let State::Writing(under_way) = std::mem::replace(&mut self.state, State::Over) else { return };
-        let (writing, hashing) = *under_way;
+        let (writing, hashing, _flight) = *under_way;
         let kept = async {
             let right = self.size.is_none_or(|size| size == self.seen) && hashing.finish().await? == self.digest;
             if right { writing.commit(&self.digest).await.map(drop) } else { Ok(()) }
         };
         if kept.await.is_err() {
             self.core.counters.failed.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// The one filling of a blob that is under way in this process.
+struct Flight {
+    core: Arc<Core>,
+    digest: Digest,
+}
+
+impl Flight {
+    fn begin(core: &Arc<Core>, digest: &Digest) -> Option<Flight> {
+        let first = lock(&core.filling).insert(digest.clone());
+        first.then(|| Flight { core: core.clone(), digest: digest.clone() })
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        // In a forked child a thread of the parent may have it locked for ever.
+        if self.core.place.engine.check_pid().is_ok() {
+            lock(&self.core.filling).remove(&self.digest);
         }
     }
 }

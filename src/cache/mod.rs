@@ -9,7 +9,8 @@
 //! * `store`: the directory, safe between processes;
 //! * `flow`: reading through it, and writing into it.
 //!
-//! What is read through it is written beside, and gets its name when all of it has passed and its digest was right.
+//! What is read through it is written beside, and gets its name when all of it has passed and its digest was right. Of
+//! several readers of one blob in a process the first one writes; no reader ever waits for another.
 //! A hit is hashed before its first byte goes out: one that is not what its name says is removed and read from its
 //! origin. Decompressed layers are kept under their diff ids, like all else. Nothing is flushed to the disk: what a
 //! power cut leaves behind is found out by its digest.
@@ -30,7 +31,7 @@ use crate::sink::SinkHandle;
 use crate::source::{Place, Source};
 use flow::{CacheSink, Cached, CachedChildren, Hit};
 use futures_util::StreamExt;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -47,6 +48,8 @@ struct Core {
     counters: Counters,
     /// Blobs that parts are read of, found right and kept open, so that not each part costs a look at the whole.
     in_parts: Mutex<VecDeque<(Digest, Hit)>>,
+    /// What a reader is filling it with.
+    filling: Mutex<HashSet<Digest>>,
 }
 
 #[derive(Default)]
@@ -98,6 +101,7 @@ impl Cache {
                 uncompressed,
                 counters: Counters::default(),
                 in_parts: Mutex::default(),
+                filling: Mutex::default(),
             })))
         })
     }

@@ -93,6 +93,12 @@ impl Store {
         Ok(Found::Here(file, meta.len()))
     }
 
+    /// Whether there is a file of this length, whatever is in it.
+    pub fn is_kept(&self, digest: &Digest, size: Option<u64>) -> bool {
+        let meta = std::fs::symlink_metadata(self.path(digest));
+        meta.is_ok_and(|meta| meta.is_file() && size.is_none_or(|size| size == meta.len()))
+    }
+
     /// Removes the blob, which should have `size` bytes, if it still is this very file.
     pub fn discard(&self, digest: &Digest, file: &File, size: Option<u64>) {
         let path = self.path(digest);

@@ -103,6 +103,43 @@ fn a_second_read_comes_from_the_directory_and_is_checked() {
 }
 
 #[test]
+fn of_several_readers_of_one_blob_one_fills_the_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path(), 64 << 20, &Options::new().uncompressed());
+    let origin = Layer::random(2 << 20, 1, &gzip(), &ctx()).wait().unwrap();
+    let layer = origin.cached(&cache);
+    for (plain, stored) in [(false, 1), (true, 2)] {
+        let right = read(&origin, plain).unwrap();
+        let open = || if plain { layer.open_uncompressed(&ctx()) } else { layer.open(&ctx()) };
+        let mut readers: Vec<_> = (0..4).map(|_| (open().wait().unwrap(), Vec::new())).collect();
+        // All under way at the same time; the first one stands still for a while, and holds nobody up.
+        let piece = readers[0].0.next(&ctx()).wait().unwrap();
+        readers[0].1.extend_from_slice(&piece);
+        for (reader, got) in readers.iter_mut().rev() {
+            loop {
+                match reader.next(&ctx()).wait().unwrap() {
+                    piece if piece.is_empty() => break,
+                    piece => got.extend_from_slice(&piece),
+                }
+            }
+            assert!(*got == right);
+        }
+        assert_eq!(cache.stats().stored, stored);
+    }
+    // Who gives up leaves it to the next one.
+    cache.clear(&Options::new(), &ctx()).wait().unwrap();
+    let mut reader = layer.open(&ctx()).wait().unwrap();
+    reader.next(&ctx()).wait().unwrap();
+    drop(reader);
+    let until = Instant::now() + Duration::from_secs(10);
+    while cache.stats().stored < 3 {
+        assert!(Instant::now() < until, "it is not filled any more");
+        read(&layer, false).unwrap();
+    }
+    is_clean(&cache);
+}
+
+#[test]
 fn directories_of_others_are_left_alone_and_told_of() {
     let dir = tempfile::tempdir().unwrap();
     let cache = open(dir.path(), 400_000, &Options::new());
