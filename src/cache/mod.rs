@@ -1,9 +1,10 @@
 //! A cache: blobs in a directory, under their digests, that any image, index or layer can be read through.
 //!
 //! ```text
-//! blobs/<algorithm>/<hex>   a blob; its modification time is when it was last used
-//! tmp/<pid>-<n>             one on its way in, locked by its writer
-//! lock                      held while a file is named or evicted; the sum of all sizes
+//! blobs/<algorithm>/<hex>      a blob; its modification time is when it was last used
+//! diff_ids/<algorithm>/<hex>   what was found in the layer of this digest when it was decompressed: diff id and size
+//! tmp/<pid>-<n>                one on its way in, locked by its writer
+//! lock                         held while a file is named or evicted; the sum of all sizes
 //! ```
 //!
 //! * `store`: the directory, safe between processes;
@@ -12,7 +13,8 @@
 //! What is read through it is written beside, and gets its name when all of it has passed and its digest was right. Of
 //! several readers of one blob in a process the first one writes; no reader ever waits for another.
 //! A hit is hashed before its first byte goes out: one that is not what its name says is removed and read from its
-//! origin. Decompressed layers are kept under their diff ids, like all else. Nothing is flushed to the disk: what a
+//! origin. Decompressed layers are kept under their diff ids, like all else, and are given for the layers only in which
+//! the cache has found them itself: what an image's config claims is not enough. Nothing is flushed to the disk: what a
 //! power cut leaves behind is found out by its digest.
 
 mod flow;
@@ -35,7 +37,7 @@ use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use store::{Entry, Store, What};
+use store::{Entry, Found, Store, What};
 
 /// A cache in a directory. A clone is the same cache.
 #[derive(Clone)]
@@ -197,6 +199,17 @@ async fn examine(core: Arc<Core>, entry: Entry) -> Result<Report> {
     let mut report = Report::default();
     let digest = match entry.what {
         What::Blob(digest) => digest,
+        What::DiffId(blob) => {
+            let here = core.clone();
+            match core.place.engine.pool().run(move || here.store.read_inside(&blob)).await? {
+                Ok(Found::Here(_) | Found::Missing) => {} // evicted meanwhile
+                Ok(Found::Wrong(_)) => {
+                    report.add(Code::Malformed, entry.path.display(), "this is not what the cache wrote about a blob");
+                }
+                Err(e) => report.add_error(entry.path.display(), &e),
+            }
+            return Ok(report);
+        }
         What::Unknown | What::Directory => {
             let directory = matches!(entry.what, What::Directory);
             let why = if directory {

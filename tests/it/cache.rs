@@ -217,6 +217,76 @@ fn decompressed_layers_are_kept_where_that_is_asked_for() {
     is_clean(&cache);
 }
 
+/// An image whose config claims that `layer` has this diff id.
+fn claiming(layer: &Layer, diff_id: &Digest) -> Image {
+    let config =
+        format!(r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#);
+    let d = layer.descriptor();
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{}","size":{}}},"layers":[{{"mediaType":"{}","digest":"{}","size":{}}}]}}"#,
+        Digest::of(parbuckle::Algorithm::Sha256, config.as_bytes()),
+        config.len(),
+        d.media_type,
+        d.digest,
+        d.size
+    );
+    let mut blobs = Blobs::new();
+    blobs.add_bytes(config.into()).add_layer(layer);
+    Image::from_parts(manifest.into(), &blobs).unwrap()
+}
+
+#[test]
+fn a_layer_is_what_is_in_it_whatever_an_image_claims() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path(), 64 << 20, &Options::new().uncompressed());
+    let (one, other) = (layer(4, &gzip()), layer(5, &gzip()));
+    let diff_id = one.diff_id(&ctx()).wait().unwrap();
+    let (one_tar, other_tar) = (read(&one, true).unwrap(), read(&other, true).unwrap());
+    let of = |image: &Image| image.cached(&cache).layers()[0].clone();
+    let (honest, lying) = (claiming(&one, &diff_id), claiming(&other, &diff_id));
+    for _ in 0..2 {
+        // Before the tar is in the cache, while it is, and when the cache has decompressed the layer of the lie, too.
+        let uncached = lying.layers()[0].clone();
+        assert!(read(&uncached, true).unwrap() == other_tar && read(&of(&lying), true).unwrap() == other_tar);
+        assert!(read(&of(&honest), true).unwrap() == one_tar);
+        let cached = of(&lying);
+        for layer in [&uncached, &cached] {
+            // Once the diff id was asked for, the layer is held to it.
+            assert_eq!(layer.diff_id(&ctx()).wait().unwrap(), diff_id);
+            assert_eq!(read(layer, true).unwrap_err().code(), parbuckle::Code::DigestMismatch);
+        }
+        for image in [&lying, &lying.cached(&cache)] {
+            let mut reader = image.filesystem(&Options::new(), &ctx()).wait().unwrap();
+            let failed = loop {
+                match reader.next(&ctx()).wait() {
+                    Ok(piece) if piece.is_empty() => panic!("no error"),
+                    Ok(_) => {}
+                    Err(e) => break e,
+                }
+            };
+            assert_eq!(failed.code(), parbuckle::Code::DigestMismatch);
+        }
+        read(&claiming(&other, &other.diff_id(&ctx()).wait().unwrap()).cached(&cache).layers()[0], true).unwrap();
+    }
+    // From the second time on the honest one is a hit, and nothing else is kept than the two of each.
+    let before = cache.stats();
+    assert!(read(&of(&honest), true).unwrap() == one_tar);
+    assert_eq!(cache.stats().hits - before.hits, 2, "config and tar");
+    is_clean(&cache);
+    // A record that was changed is told of, and no more believed than a claim.
+    let record = dir.path().join("diff_ids/sha256").join(other.descriptor().digest.hex());
+    let text = std::fs::read_to_string(&record).unwrap();
+    let other_id = other.diff_id(&ctx()).wait().unwrap();
+    std::fs::write(&record, text.replace(other_id.hex(), diff_id.hex())).unwrap();
+    assert_eq!(cache.verify(&Options::new(), &ctx()).wait().unwrap().findings().len(), 1);
+    assert!(read(&of(&lying), true).unwrap() == other_tar);
+    is_clean(&cache);
+    assert_eq!(
+        cache.size(),
+        files(dir.path()).iter().filter(|f| !f.ends_with("lock")).map(|f| f.metadata().unwrap().len()).sum::<u64>()
+    );
+}
+
 #[test]
 fn the_bound_is_kept_and_what_is_used_stays() {
     let dir = tempfile::tempdir().unwrap();
