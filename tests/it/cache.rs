@@ -231,7 +231,7 @@ fn claiming(layer: &Layer, diff_id: &Digest) -> Image {
         d.size
     );
     let mut blobs = Blobs::new();
-    blobs.add_bytes(config.into()).add_layer(layer);
+    blobs.add_bytes(config.into()).add_bytes(read(layer, false).unwrap().into()); // a layer of which nothing is known yet
     Image::from_parts(manifest.into(), &blobs).unwrap()
 }
 
@@ -243,8 +243,8 @@ fn a_layer_is_what_is_in_it_whatever_an_image_claims() {
     let diff_id = one.diff_id(&ctx()).wait().unwrap();
     let (one_tar, other_tar) = (read(&one, true).unwrap(), read(&other, true).unwrap());
     let of = |image: &Image| image.cached(&cache).layers()[0].clone();
-    let (honest, lying) = (claiming(&one, &diff_id), claiming(&other, &diff_id));
     for _ in 0..2 {
+        let (honest, lying) = (claiming(&one, &diff_id), claiming(&other, &diff_id));
         // Before the tar is in the cache, while it is, and when the cache has decompressed the layer of the lie, too.
         let uncached = lying.layers()[0].clone();
         assert!(read(&uncached, true).unwrap() == other_tar && read(&of(&lying), true).unwrap() == other_tar);
@@ -268,10 +268,11 @@ fn a_layer_is_what_is_in_it_whatever_an_image_claims() {
         }
         read(&claiming(&other, &other.diff_id(&ctx()).wait().unwrap()).cached(&cache).layers()[0], true).unwrap();
     }
-    // From the second time on the honest one is a hit, and nothing else is kept than the two of each.
+    // The honest one is a hit from the second time on.
     let before = cache.stats();
-    assert!(read(&of(&honest), true).unwrap() == one_tar);
-    assert_eq!(cache.stats().hits - before.hits, 2, "config and tar");
+    assert!(read(&of(&claiming(&one, &diff_id)), true).unwrap() == one_tar);
+    let after = cache.stats();
+    assert!(after.hits > before.hits && (after.misses, after.stored) == (before.misses, before.stored), "{after:?}");
     is_clean(&cache);
     // A record that was changed is told of, and no more believed than a claim.
     let record = dir.path().join("diff_ids/sha256").join(other.descriptor().digest.hex());
@@ -279,12 +280,10 @@ fn a_layer_is_what_is_in_it_whatever_an_image_claims() {
     let other_id = other.diff_id(&ctx()).wait().unwrap();
     std::fs::write(&record, text.replace(other_id.hex(), diff_id.hex())).unwrap();
     assert_eq!(cache.verify(&Options::new(), &ctx()).wait().unwrap().findings().len(), 1);
-    assert!(read(&of(&lying), true).unwrap() == other_tar);
+    assert!(read(&of(&claiming(&other, &diff_id)), true).unwrap() == other_tar);
     is_clean(&cache);
-    assert_eq!(
-        cache.size(),
-        files(dir.path()).iter().filter(|f| !f.ends_with("lock")).map(|f| f.metadata().unwrap().len()).sum::<u64>()
-    );
+    let kept = ["blobs", "diff_ids"].into_iter().flat_map(|place| files(&dir.path().join(place)));
+    assert_eq!(cache.size(), kept.map(|f| f.metadata().unwrap().len()).sum::<u64>());
 }
 
 #[test]
