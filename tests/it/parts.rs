@@ -715,6 +715,28 @@ fn comparison_tells_every_field() {
     let spaced = Image::from_parts(spaced.into(), &blobs).unwrap();
     let report = compare_images(&base, &spaced, &none(), &ctx()).wait().unwrap();
     assert_eq!(report.findings().last().unwrap().message, "the same values, written in other bytes");
+    // Numbers are compared to their last digit, and text by what it says.
+    let with = |member: &str| {
+        let raw = String::from_utf8(base.manifest().raw().to_vec()).unwrap().replacen('{', &format!("{{{member},"), 1);
+        Image::from_parts(raw.into(), &blobs).unwrap()
+    };
+    let compared = |a: &str, b: &str| {
+        let report = compare_images(&with(a), &with(b), &none(), &ctx()).wait().unwrap();
+        let told = report.findings().iter().find(|f| f.subject.starts_with("manifest")).unwrap();
+        format!("{} {}", told.subject, told.message)
+    };
+    let n = |digits: &str| format!(r#""n":{digits}"#);
+    assert_eq!(
+        compared(&n("18446744073709551617"), &n("18446744073709551618")),
+        "manifest.n 18446744073709551617 against 18446744073709551618"
+    );
+    assert_eq!(
+        compared(&n("[0.10]"), &n("[0.1000000000000000000001]")),
+        "manifest.n[0] 0.10 against 0.1000000000000000000001"
+    );
+    for (a, b) in [("100", "1e2"), (r#"{"a":"\u0041"}"#, r#"{"a":"A"}"#), ("[1, 2]", "[1,2]")] {
+        assert_eq!(compared(&n(a), &n(b)), "manifest the same values, written in other bytes");
+    }
 }
 
 #[test]
@@ -748,6 +770,41 @@ fn comparison_of_layers_goes_down_to_their_files() {
     assert_eq!(
         report.findings().iter().map(|f| f.subject.as_str()).collect::<Vec<_>>(),
         ["digest", "mediaType", "size"]
+    );
+}
+
+#[test]
+fn comparison_of_layers_tells_of_paths_that_are_there_several_times() {
+    let layer = |files: &[(&str, &str)]| {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, data) in files {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(data.len() as u64);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, name, data.as_bytes()).unwrap();
+        }
+        Layer::from_bytes(tar.into_inner().unwrap().into(), &none(), &ctx()).wait().unwrap()
+    };
+    let told = |a: &[(&str, &str)], b: &[(&str, &str)]| -> Vec<String> {
+        let report = compare_layers(&layer(a), &layer(b), &none().files(), &ctx()).wait().unwrap();
+        let files = report.findings().iter().filter(|f| f.subject.starts_with('/'));
+        files.map(|f| format!("{} {}", f.subject, f.message)).collect()
+    };
+    let times = "entries of this path, of which the last counts:";
+    assert_eq!(
+        told(&[("a", "1"), ("b", "x")], &[("a", "1"), ("./a", "1"), ("b", "x")]),
+        [format!("/a {times} 1 against 2")]
+    );
+    assert_eq!(told(&[("a", "0"), ("a", "1")], &[("a", "1")]), [format!("/a {times} 2 against 1")]);
+    assert_eq!(
+        told(&[("a", "0"), ("a", "1"), ("b", "1")], &[("a", "2"), ("a", "1"), ("b", "1")]),
+        ["/a an entry of this path that a later one overrides is another"]
+    );
+    let swapped = told(&[("a", "0"), ("a", "1")], &[("a", "1"), ("a", "0")]);
+    assert!(swapped.len() == 1 && swapped[0].starts_with("/a content: "), "{swapped:?}");
+    assert_eq!(
+        told(&[("a", "0"), ("a", "1")], &[("b", "1"), ("b", "0"), ("b", "2")]),
+        ["/a only the first has it, 2 times", "/b only the second has it, 3 times"]
     );
 }
 
