@@ -38,6 +38,7 @@ class Bench:
     def seed(self):
         layers = self.facts["layers"]
         self.registry.put_image("big:v1", layers)
+        self.registry.put_image("named:v1", self.facts["named layers"])
         # Another image with little in it, for what is appended to and what is only asked for.
         self.small = self.registry.put_image("small:v1", layers[:0])
 
@@ -252,11 +253,12 @@ class W3c(Pushing):
 
 class W6a(Workload):
     title = "export the file system of a big image"
+    image = "big:v1"
     goals = (("wall", 0.25, "crane"), ("rss", 24, "MiB"))
 
     def prepare(self, bench, tool):
         registry.remove(bench.scratch())
-        return tool.export(bench.image("big:v1"), bench.scratch()), bench.scratch()
+        return tool.export(bench.image(self.image), bench.scratch()), bench.scratch()
 
     def verify(self, bench, path, said):
         size = os.path.getsize(path)
@@ -264,6 +266,11 @@ class W6a(Workload):
         if size < 0.99 * sum(layer["plain"] for layer in bench.facts["layers"]):
             raise ValueError(f"only {size} bytes")
         return {}
+
+
+class W6c(W6a):
+    title = "the same, with layers that name their directories, as Docker's do"
+    image = "named:v1"
 
 
 class W6b(Workload):
@@ -312,7 +319,7 @@ class ABI(W5):
         return [tool.path, bench.image(base), bench.image(made), bench.facts["append"]["path"]], (base, made)
 
 
-WORKLOADS = {kind.__name__: kind for kind in (P0, W1a, W1b, W3a, W3b, W3c, W5, A4, W6a, W6b, W7a, W10, ABI)}
+WORKLOADS = {kind.__name__: kind for kind in (P0, W1a, W1b, W3a, W3b, W3c, W5, A4, W6a, W6b, W6c, W7a, W10, ABI)}
 
 
 def loopback():

@@ -2,7 +2,8 @@
 
 `append.tar` is a plain tar; `layer0.tar.gz` … `layer3.tar.gz` are one gzip member each, as Docker makes them;
 `facts.json` has their sizes and digests. Made again only if `facts.json` is missing. `big` and `small` are OCI layouts
-(the four layers; a hundred of 170 kB), `plain.tar` is what `docker save` writes of the four layers: plain tars.
+(the four layers; a hundred of 170 kB), `plain.tar` is what `docker save` writes of the four layers: plain tars. The
+layers have files only, as some builders make them; `named0.gz` … name their directories, too, as Docker's layers do.
 """
 import concurrent.futures
 import gzip
@@ -40,7 +41,7 @@ def make(directory, append_mib, layer_mib):
         os.rename(facts + ".tmp", facts)
     with open(facts) as f:
         made = json.load(f)
-    media = os.path.join(directory, "media.json")
+    media = os.path.join(directory, "media-2.json")
     if not os.path.exists(media):
         print("making layouts and an archive of them", file=sys.stderr)
         with open(media + ".tmp", "w") as f:
@@ -65,7 +66,7 @@ def _make(directory, append_size, layer_size):
 
 
 def _media(directory, layers):
-    """{"big": layout, "small": layout, "plain": docker archive, "small layers": […]}"""
+    """{"big": layout, "small": layout, "plain": docker archive, "small layers": […], "named layers": […]}"""
     paths = {name: os.path.join(directory, name) for name in ("big", "small", "plain.tar")}
     with open(layers[0]["path"], "rb") as f:
         content = zlib.decompressobj(31).decompress(f.read(24 * MIB), 64 * MIB)
@@ -73,7 +74,28 @@ def _media(directory, layers):
     layout(paths["big"], layers)
     layout(paths["small"], little)
     _docker_archive(paths["plain.tar"], layers)
-    return {"big": paths["big"], "small": paths["small"], "plain": paths["plain.tar"], "small layers": little}
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        named = list(pool.map(_named, [layer["path"] for layer in layers], range(LAYERS)))
+    return {"big": paths["big"], "small": paths["small"], "plain": paths["plain.tar"], "small layers": little, "named layers": named}
+
+
+def _named(layer, number):
+    """The same layer, with an entry for each directory before the first file in it."""
+    path = os.path.join(os.path.dirname(layer), f"named{number}.tar")
+    there = set()
+    with gzip.open(layer) as plain, tarfile.open(fileobj=plain, mode="r|") as old, tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as new:
+        for entry in old:
+            parts = entry.name.split("/")
+            for directory in ("/".join(parts[:depth]) for depth in range(1, len(parts))):
+                if directory not in there:
+                    there.add(directory)
+                    above = tarfile.TarInfo(directory)
+                    above.type, above.mode = tarfile.DIRTYPE, 0o755
+                    new.addfile(above)
+            new.addfile(entry, old.extractfile(entry))
+    made = _gzip(path)
+    os.unlink(path)
+    return made
 
 
 def _little(path, content, i):

@@ -1,15 +1,17 @@
 //! Images and indexes out of anything that gives content by its digest: a layout, an archive, memory.
 
 use crate::context::Context;
+use crate::digest::Digest;
 use crate::error::{Code, Error, Result};
 use crate::image::Image;
-use crate::index::{Child, Children, Index};
-use crate::oci::{AnyManifest, DEFAULT_MAX_MANIFEST, Descriptor, Manifest};
+use crate::index::{Child, Children, DEPTH, Index, NODES, too_deep};
+use crate::oci::{AnyManifest, DEFAULT_MAX_MANIFEST, Descriptor, IndexManifest, Manifest};
 use crate::source::{Home, Source};
 use crate::stream::verified;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A source whose manifests are blobs like all others.
@@ -29,6 +31,31 @@ impl Content {
                 Ok(Child::Index(Index::new(root.clone(), m, Arc::new(self.clone()), self.home.clone())))
             }
         }
+    }
+
+    /// What has this digest among these entries, or in an index below them; `None` where nothing has. An index may name
+    /// more than is here.
+    pub(crate) async fn find(&self, ctx: &Context, entries: &IndexManifest, digest: &Digest) -> Result<Option<Child>> {
+        let (mut seen, mut todo) = (HashSet::new(), vec![(0, entries.clone())]);
+        while let Some((depth, index)) = todo.pop() {
+            if let Some(entry) = index.manifests().iter().find(|d| d.digest == *digest) {
+                return self.open(ctx, entry).await.map(Some);
+            }
+            if depth >= DEPTH || seen.len() > NODES {
+                return Err(too_deep());
+            }
+            for entry in index.manifests().iter().filter(|d| d.media_type.is_index()) {
+                if seen.insert(entry.digest.clone()) {
+                    match self.open(ctx, entry).await {
+                        Ok(Child::Index(nested)) => todo.push((depth + 1, nested.manifest().clone())),
+                        Ok(Child::Image(_)) => {}
+                        Err(e) if e.code() == Code::NotFound => {}
+                        Err(e) => return Err(e),
+                    }
+                }
+            }
+        }
+        Ok(None)
     }
 }
 

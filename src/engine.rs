@@ -5,6 +5,7 @@
 //! moment of a fork stands between the child and it.
 #![allow(unsafe_code)]
 
+use crate::block::Shelf;
 use crate::context::{Context, lock};
 use crate::error::{Code, Error, Result};
 use crate::pool::Pool;
@@ -28,6 +29,7 @@ pub(crate) struct Engine {
     runtime: Option<tokio::runtime::Runtime>,
     pool: Option<Pool>,
     callbacks: Arc<AtomicUsize>,
+    shelf: Arc<Shelf>,
     pid: u32,
 }
 
@@ -91,7 +93,13 @@ impl Engine {
             .enable_all()
             .build()
             .map_err(|e| Error::io("starting threads", "the runtime", &e))?;
-        Ok(Engine { runtime: Some(runtime), pool: Some(Pool::new(threads)), callbacks: Arc::default(), pid })
+        Ok(Engine {
+            runtime: Some(runtime),
+            pool: Some(Pool::new(threads)),
+            callbacks: Arc::default(),
+            shelf: Arc::default(),
+            pid,
+        })
     }
 
     /// An error in a forked child, where this engine's threads don't exist.
@@ -116,6 +124,11 @@ impl Engine {
 
     pub(crate) fn pool(&self) -> &Pool {
         self.pool.as_ref().expect("taken only in drop")
+    }
+
+    /// Buffers for what streams by.
+    pub(crate) fn shelf(&self) -> &Arc<Shelf> {
+        &self.shelf
     }
 
     /// The runtime's handle, for tasks that belong to no call (the server's).

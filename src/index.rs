@@ -65,7 +65,7 @@ impl Child {
     /// The image itself, or the index's image for the platform.
     pub(crate) async fn image_for(self, ctx: &Context, platform: &Platform) -> Result<Image> {
         let mut found = self;
-        for _ in 0..DEPTH {
+        for _ in 0..=DEPTH {
             match found {
                 Child::Image(image) => return Ok(image),
                 Child::Index(index) => {

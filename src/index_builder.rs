@@ -290,54 +290,72 @@ impl List {
     }
 
     async fn flatten(&mut self, base: Option<&Index>, ctx: &Context) -> Result<()> {
-        let limit = |what: String| Error::new(Code::LimitExceeded, what);
-        for depth in 0.. {
-            let Some(at) = self.entries.iter().position(|d| d.media_type.is_index()) else { return Ok(()) };
-            if depth >= NODES {
-                return Err(limit(format!("more than {NODES} nested indexes")));
+        let mut flat = Flat::default();
+        for entry in std::mem::take(&mut self.entries) {
+            if !entry.media_type.is_index() {
+                flat.add(entry, None)?;
+                continue;
             }
-            let nested = self.entries.remove(at);
-            let found = match (self.owners.get(&nested.digest), base) {
+            let found = match (self.owners.get(&entry.digest), base) {
                 (Some(Owner::Itself(child)), _) => child.clone(),
-                (Some(Owner::In(index)), _) => index.clone().read(ctx, &nested).await?,
-                (None, Some(base)) => base.read(ctx, &nested).await?,
-                (None, None) => return Err(unknown(&nested)),
+                (Some(Owner::In(index)), _) => index.clone().read(ctx, &entry).await?,
+                (None, Some(base)) => base.read(ctx, &entry).await?,
+                (None, None) => return Err(unknown(&entry)),
             };
-            let Child::Index(index) = found else { return Err(unknown(&nested)) };
-            let entries = all_below(&index, ctx, 1).await?;
-            if self.entries.len() + entries.len() > NODES {
-                return Err(limit(format!("more than {NODES} manifests below one index")));
+            let Child::Index(index) = found else { return Err(unknown(&entry)) };
+            flat.below(&index, ctx, 1).await?;
+        }
+        for (entry, owner) in flat.entries {
+            if let Some(index) = owner {
+                self.owners.entry(entry.digest.clone()).or_insert(Owner::In(index));
             }
-            for (i, (entry, owner)) in entries.into_iter().enumerate() {
-                self.owners.entry(entry.digest.clone()).or_insert(Owner::In(owner));
-                self.entries.insert(at + i, entry);
-            }
+            self.entries.push(entry);
         }
         Ok(())
     }
 }
 
-/// The entries of an index and of those nested in it, each with the index that knows it.
-fn all_below<'a>(index: &'a Index, ctx: &'a Context, depth: usize) -> BoxFuture<'a, Result<Vec<(Descriptor, Index)>>> {
-    async move {
-        if depth > DEPTH {
-            return Err(too_deep());
-        }
-        let mut all = Vec::new();
-        for entry in index.manifest().manifests() {
-            if !entry.media_type.is_index() {
-                all.push((entry.clone(), index.clone()));
-                continue;
-            }
-            let Child::Index(nested) = index.read(ctx, entry).await? else { return Err(unknown(entry)) };
-            all.extend(all_below(&nested, ctx, depth + 1).await?);
-            if all.len() > NODES {
-                return Err(Error::new(Code::LimitExceeded, format!("more than {NODES} manifests below one index")));
-            }
-        }
-        Ok(all)
+/// What is no index, each entry with the nested index that knows it.
+#[derive(Default)]
+struct Flat {
+    entries: Vec<(Descriptor, Option<Index>)>,
+    /// Entries that were seen, indexes included: an index that is named again and again is read each time.
+    seen: usize,
+}
+
+impl Flat {
+    fn add(&mut self, entry: Descriptor, owner: Option<Index>) -> Result<()> {
+        self.entries.push((entry, owner));
+        self.count()
     }
-    .boxed()
+
+    fn count(&mut self) -> Result<()> {
+        self.seen += 1;
+        match self.seen > NODES {
+            true => Err(Error::new(Code::LimitExceeded, format!("more than {NODES} manifests below one index"))),
+            false => Ok(()),
+        }
+    }
+
+    /// The entries of an index and of those nested in it, in their order.
+    fn below<'a>(&'a mut self, index: &'a Index, ctx: &'a Context, depth: usize) -> BoxFuture<'a, Result<()>> {
+        async move {
+            if depth >= DEPTH {
+                return Err(too_deep());
+            }
+            self.count()?;
+            for entry in index.manifest().manifests() {
+                if !entry.media_type.is_index() {
+                    self.add(entry.clone(), Some(index.clone()))?;
+                    continue;
+                }
+                let Child::Index(nested) = index.read(ctx, entry).await? else { return Err(unknown(entry)) };
+                self.below(&nested, ctx, depth + 1).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
 }
 
 /// What an index says of a value that is added to it.

@@ -19,6 +19,7 @@
 
 pub mod archive;
 pub mod auth;
+mod block;
 pub mod builder;
 pub mod cache;
 pub mod compare;

@@ -288,7 +288,7 @@ async fn of_layer(layer: &Layer, claimed: Option<&Digest>, of_image: bool, ctx: 
 async fn read_layer(layer: &Layer, claimed: Option<&Digest>, ctx: &Context, found: &mut Found) -> Result<()> {
     let blob = layer.descriptor();
     let place = layer.home().place();
-    let mut blocks = Blocks::new(layer.chunks(ctx).await?);
+    let mut blocks = Blocks::new(layer.chunks(ctx).await?, place.engine.shelf());
     let is = sniff(&blocks.peek().await?);
     if let Some(said) = blob.media_type.compression()
         && said != in_words_of_types(is)

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Every medium to every medium: registry, docker archive, legacy archive, OCI layout, OCI archive, dockerd and podman.
-# An image and, where the medium can hold one, an index of five platforms. Digests survive wherever the bytes are kept,
+# Every medium to every medium: registry, docker archive, legacy archive, OCI layout, OCI archive, dockerd, podman and
+# memory. An image and, where the medium can hold one, an index of five platforms. Digests survive wherever the bytes are kept,
 # the config's digest survives everywhere, and skopeo and podman read what came out.
 # Needs PARB_TEST_ANON (tests/registries.sh), PARB_TEST_DOCKERD and PARB_TEST_PODMAN (tests/daemons.sh), crane and skopeo.
+# Memory lasts no longer than a process: from it and to it goes tests/through_memory.py, by the Python binding.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 parb=${OUT:-$PWD/target/release}/parb
@@ -18,6 +19,10 @@ check() { # NAME COMMAND…
         echo "FAILED: $name"
         sed 's/^/    /' "$work/out" | tail -n 20
     fi
+}
+through_memory() {
+    PARB_LIBRARY=$(dirname "$parb")/libparbuckle.so PYTHONPATH=bindings/python/src PYTHONDONTWRITEBYTECODE=1 \
+        python3 tests/through_memory.py "$@"
 }
 same() { [ "$1" = "$2" ] || { echo "$1 is not $2"; return 1; }; }
 
@@ -50,19 +55,27 @@ crane mutate "$registry/matrix/seed:v1" -t "$registry/matrix/seed:v1" --set-plat
 digest=$(crane digest "$registry/matrix/seed:v1") config=$(config_of "$registry/matrix/seed:v1")
 diff_ids=$(diff_ids_of "$registry/matrix/seed:v1")
 
+# What came there is the image: seen after a copy into a registry.
+arrived() { # FROM TO NAME WHAT
+    local back=$registry/matrix/back-$3:v1
+    check "$2 to registry ($4)" "$parb" copy "$(place "$2" "$3")" "$back"
+    check "$4: config" same "$(config_of "$back" 2>&1)" "$config"
+    check "$4: diff ids" same "$(diff_ids_of "$back" 2>&1)" "$diff_ids"
+    check "$4: valid" "$parb" validate --remote "$back"
+    if [[ $exact == *" $1 "* && $exact == *" $2 "* ]]; then
+        check "$4: digest" same "$(crane digest "$back" 2>&1)" "$digest"
+    fi
+}
 for from in $media; do
     seed=$(place "$from" "seed-$from")
     check "registry to $from" "$parb" copy "$registry/matrix/seed:v1" "$seed"
     for to in $media; do
         name=$from-$to
         check "$from to $to" "$parb" copy "$seed" "$(place "$to" "$name")"
-        check "$to to registry (from $from)" "$parb" copy "$(place "$to" "$name")" "$registry/matrix/back-$name:v1"
-        check "$from to $to: config" same "$(config_of "$registry/matrix/back-$name:v1" 2>&1)" "$config"
-        check "$from to $to: diff ids" same "$(diff_ids_of "$registry/matrix/back-$name:v1" 2>&1)" "$diff_ids"
-        check "$from to $to: valid" "$parb" validate --remote "$registry/matrix/back-$name:v1"
-        if [[ $exact == *" $from "* && $exact == *" $to "* ]]; then
-            check "$from to $to: digest" same "$(crane digest "$registry/matrix/back-$name:v1" 2>&1)" "$digest"
-        fi
+        arrived "$from" "$to" "$name" "$from to $to"
+        name=$from-memory-$to
+        check "$from to memory to $to" through_memory "$seed" "$(place "$to" "$name")"
+        arrived "$from" "$to" "$name" "$from to memory to $to"
     done
 done
 
@@ -138,6 +151,9 @@ for from in registry oci oci-archive; do
         check "index: $to to registry (from $from)" "$parb" copy "$(place "$to" "$name")" "$registry/matrix/back-$name:v1"
         check "index: $from to $to: digest" same "$(crane digest "$registry/matrix/back-$name:v1" 2>&1)" "$index"
         check "index: $from to $to: valid" "$parb" validate --remote "$registry/matrix/back-$name:v1"
+        check "index: $from to memory to $to" through_memory --index "$seed" "$(place "$to" "$name-memory")"
+        check "index: $to to registry (from $from by memory)" "$parb" copy "$(place "$to" "$name-memory")" "$registry/matrix/back-$name-memory:v1"
+        check "index: $from to memory to $to: digest" same "$(crane digest "$registry/matrix/back-$name-memory:v1" 2>&1)" "$index"
     done
 done
 for to in docker-archive dockerd; do

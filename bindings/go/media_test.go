@@ -376,12 +376,20 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// TestDaemon wants a dockerd: eval "$(tests/daemons.sh start DIR)" starts one.
+// TestDaemon wants dockerd or podman's service: eval "$(tests/daemons.sh start DIR)" starts both.
 func TestDaemon(t *testing.T) {
-	host := os.Getenv("PARB_TEST_DOCKERD")
-	if host == "" {
-		t.Skip("PARB_TEST_DOCKERD is not set")
+	for _, name := range []string{"PARB_TEST_DOCKERD", "PARB_TEST_PODMAN"} {
+		t.Run(name, func(t *testing.T) {
+			host := os.Getenv(name)
+			if host == "" {
+				t.Skip(name + " is not set")
+			}
+			testDaemon(t, host)
+		})
 	}
+}
+
+func testDaemon(t *testing.T, host string) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	daemon := must[*parbuckle.Daemon](t)(parbuckle.ConnectDaemon(ctx, host))

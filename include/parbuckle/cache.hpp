@@ -9,9 +9,10 @@
 namespace parbuckle {
 
 /// A cache, shared between threads, and its directory between processes. Image::cached and its like read through it.
-class Cache : public detail::Handle<parb_cache, parb_cache_free> {
+/// Copies are the same cache.
+class Cache : public detail::Value<parb_cache, parb_cache_free, parb_cache_clone> {
  public:
-  using Handle::Handle;
+  using Value::Value;
   static constexpr auto take_from = parb_op_take_cache;
 
   /// Opens the cache in a directory, or makes it; at most so many bytes are kept. Options: uncompressed.

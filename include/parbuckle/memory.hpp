@@ -6,10 +6,10 @@
 
 namespace parbuckle {
 
-/// A store of images and indexes in memory, of at most so many bytes.
-class MemoryStore : public detail::Handle<parb_memory, parb_memory_free> {
+/// A store of images and indexes in memory, of at most so many bytes. Copies are the same store.
+class MemoryStore : public detail::Value<parb_memory, parb_memory_free, parb_memory_clone> {
  public:
-  explicit MemoryStore(std::uint64_t max_bytes) : Handle(detail::made<Handle>(parb_memory_new, max_bytes)) {}
+  explicit MemoryStore(std::uint64_t max_bytes) : Value(detail::made<Value>(parb_memory_new, max_bytes)) {}
 
   /// Every name, sorted.
   std::vector<std::string> names() const { return detail::texts(parb_memory_names, get()); }

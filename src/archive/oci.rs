@@ -6,9 +6,9 @@ use crate::context::Context;
 use crate::digest::Digest;
 use crate::error::{Code, Error, Result, invalid};
 use crate::image::Image;
-use crate::index::{Child, DEPTH, Index, NODES};
+use crate::index::{Child, DEPTH, Index, NODES, too_deep};
 use crate::matcher::names_of;
-use crate::oci::{AnyManifest, DEFAULT_MAX_MANIFEST, Descriptor, IndexManifest, MediaType};
+use crate::oci::{DEFAULT_MAX_MANIFEST, Descriptor, IndexManifest};
 use crate::options::{Format, Options};
 use crate::source::Source;
 use crate::stream::Chunks;
@@ -63,7 +63,7 @@ impl Layout {
         }
     }
 
-    /// The entry that is meant, or anything with this digest.
+    /// The entry that is meant, or what has this digest below one.
     pub(super) async fn child(&self, archive: &Archive, wanted: Option<&Wanted>, ctx: &Context) -> Result<Child> {
         let content = content(archive);
         let manifests = self.index.manifests();
@@ -79,30 +79,13 @@ impl Layout {
             ([one], _) => content.open(ctx, one).await,
             ([], Some(wanted)) => match &wanted.digest {
                 Some(digest) => {
-                    self.by_digest(archive, digest, ctx).await?.ok_or_else(|| wanted.not_found(&self.names()))
+                    let found = content.find(ctx, &self.index, digest).await?;
+                    found.ok_or_else(|| wanted.not_found(&self.names()))
                 }
                 None => Err(wanted.not_found(&self.names())),
             },
             (several, _) => Err(which_one(several.len(), &self.names())),
         }
-    }
-
-    /// A manifest that index.json does not name itself.
-    async fn by_digest(&self, archive: &Archive, digest: &Digest, ctx: &Context) -> Result<Option<Child>> {
-        let entries = &archive.0.entries;
-        let Some(found) = entries.find(&blob_name(digest))? else { return Ok(None) };
-        let mut root = Descriptor::new(MediaType::default(), digest.clone(), found.size);
-        if found.size <= DEFAULT_MAX_MANIFEST {
-            let raw = entries.read(&found, 0).collect(found.size as usize).await?;
-            if let Ok(manifest) = AnyManifest::from_bytes(raw, None) {
-                root.media_type = match manifest {
-                    AnyManifest::Image(m) => m.media_type().clone(),
-                    AnyManifest::Index(m) => m.media_type().clone(),
-                };
-                return content(archive).open(ctx, &root).await.map(Some);
-            }
-        }
-        Ok(None)
     }
 
     /// The image with this config, wherever it is below index.json; what is named and not there is left out, as in
@@ -124,7 +107,7 @@ impl Layout {
                 continue;
             }
             if depth >= DEPTH || seen.len() > NODES {
-                return Err(Error::new(Code::LimitExceeded, "too many indexes in the archive, or nested too deep"));
+                return Err(too_deep());
             }
             match content.open(ctx, &descriptor).await? {
                 Child::Image(image) if image.manifest().config().digest == *config => return Ok(Some(image)),

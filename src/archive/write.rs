@@ -10,10 +10,10 @@ use crate::image::Image;
 use crate::index::{Child, Index};
 use crate::options::{ArchiveFormat, Options};
 use crate::source::Place;
-use crate::stream::BlobOut;
+use crate::stream::{BlobOut, NewFile};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
-use std::fs::{File, Permissions};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::fs::File;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -156,9 +156,9 @@ impl Work {
         let plan = self.plan(ctx).await?;
         let pool = self.place.engine.pool();
         let subject: Arc<str> = path.display().to_string().into();
-        let (temporary, target) = pool.run(move || temporary(&path)).await??;
-        let file = temporary.as_file().try_clone().map_err(|e| Error::io("writing the archive", &subject, &e))?;
-        let file = Arc::new(file);
+        let failed = |doing: &str, e: &std::io::Error| Error::io(doing, &*subject, e);
+        let new = pool.run(move || NewFile::beside(&path)).await?.map_err(|e| failed("making the archive", &e))?;
+        let file = Arc::new(new.file().try_clone().map_err(|e| failed("writing the archive", &e))?);
         match plan.layout() {
             Some((offsets, size)) => self.at_once(&plan, &offsets, size, &file, &subject, ctx).await?,
             None => {
@@ -167,11 +167,7 @@ impl Work {
                 out.finish().await?;
             }
         }
-        pool.run(move || match temporary.persist(&target) {
-            Ok(_) => Ok(()),
-            Err(e) => Err(Error::io("renaming the archive", target.display(), &e.error)),
-        })
-        .await?
+        pool.run(move || new.take_place()).await?.map_err(|e| failed("renaming the archive", &e))
     }
 
     /// Several entries at a time, each to its place.
@@ -203,24 +199,4 @@ impl Work {
         out.write(end).await?;
         out.finish().await
     }
-}
-
-/// A new file beside the path, with the permissions of the file that it replaces, or those that a new file has there.
-fn temporary(path: &Path) -> Result<(tempfile::NamedTempFile, PathBuf)> {
-    // A link stays one: what it points to is replaced.
-    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let directory = match target.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let kept = std::fs::metadata(&target).ok().map(|old| Permissions::from_mode(old.permissions().mode() & 0o777));
-    let first = kept.clone().unwrap_or_else(|| Permissions::from_mode(0o666));
-    let make = || {
-        let made = tempfile::Builder::new().prefix(".parb-").permissions(first).tempfile_in(directory)?;
-        if let Some(kept) = kept {
-            made.as_file().set_permissions(kept)?; // what the umask took
-        }
-        Ok(made)
-    };
-    Ok((make().map_err(|e| Error::io("making the archive", path.display(), &e))?, target))
 }

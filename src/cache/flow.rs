@@ -488,3 +488,43 @@ impl Source for Written {
         futures_util::future::ready(Ok(self.core.read(&self.hit, offset))).boxed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Compression, CompressionOptions, Layer, LayerBuilder, Options};
+
+    fn read(layer: &Layer, path: &str) -> usize {
+        let ctx = Context::default();
+        let mut reader = layer.open_file(path, &ctx).wait().unwrap();
+        let (mut total, mut buf) = (0, vec![0; 100_000]);
+        loop {
+            match reader.read(&mut buf, &ctx).unwrap() {
+                0 => return total,
+                n => total += n,
+            }
+        }
+    }
+
+    /// A file of a layer with a table of contents is read in parts: the end, and each of its chunks.
+    #[test]
+    fn a_blob_that_parts_are_read_of_is_hashed_once() {
+        let (dir, ctx) = (tempfile::tempdir().unwrap(), Context::default());
+        let cache = Cache::open(dir.path(), 64 << 20, &Options::new(), &ctx).wait().unwrap();
+        let mut builder = LayerBuilder::new();
+        for i in 0..3u8 {
+            builder.add_bytes(&format!("{i}"), 0o644, &vec![i; 9 << 20]).unwrap();
+        }
+        let estargz = CompressionOptions { kind: Some(Compression::Estargz), level: None };
+        let layer = builder.build(&Options::new().compression(estargz), &ctx).wait().unwrap().cached(&cache);
+        layer.validate(&Options::new(), &ctx).wait().unwrap(); // fills the cache
+        assert_eq!(cache.stats().stored, 1);
+        let hashed = &cache.0.place.stats.hash_bytes;
+        let before = hashed.get();
+        for path in ["0", "1", "2", "0"] {
+            assert_eq!(read(&layer, path), 9 << 20);
+        }
+        assert_eq!(hashed.get() - before, layer.descriptor().size, "the blob, once");
+        assert_eq!(cache.stats().hits, 1);
+    }
+}

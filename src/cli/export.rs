@@ -2,10 +2,14 @@
 
 use super::Global;
 use super::medium::Medium;
+use new_file::NewFile;
 use parbuckle::{Archive, Child, Code, Context, Error, Image, Options, Result};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+#[path = "../stream/new_file.rs"]
+mod new_file;
 
 /// Write an image's file system as one tar
 #[derive(clap::Args)]
@@ -40,11 +44,9 @@ impl Export {
             return copy(&mut File::options().write(true).open(&self.path).map_err(failed)?, &subject);
         }
         // Whole or not at all.
-        let directory = self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new().permissions(permissions()).tempfile_in(directory).map_err(failed)?;
-        copy(&mut file, &subject)?;
-        file.persist(&self.path).map_err(|e| failed(e.error))?;
-        Ok(())
+        let new = NewFile::beside(&self.path).map_err(failed)?;
+        copy(&mut new.file(), &subject)?;
+        new.take_place().map_err(failed)
     }
 
     fn image(&self, global: &Global, ctx: &Context) -> Result<Image> {
@@ -64,9 +66,4 @@ impl Export {
             },
         }
     }
-}
-
-/// What the umask leaves of a new file's usual mode.
-fn permissions() -> std::fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o666)
 }

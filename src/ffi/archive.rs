@@ -1,15 +1,15 @@
 //! Archives: images in one file.
 
 use crate::error::{Code, Error, invalid};
-use crate::ffi::boundary::{Lent, Opaque, Pointer, alone, bounds, call, free, get, new, optional, put_waited, wants};
+use crate::ffi::boundary::{Lent, Opaque, Pointer, alone, bounds, call, free, get, new, optional, put_waited};
 use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
 use crate::ffi::image::{ImageHandle, parb_image};
 use crate::ffi::index::{IndexHandle, parb_index};
-use crate::ffi::layer::parb_source;
 use crate::ffi::lists::{Strings, parb_strings};
 use crate::ffi::op::{parb_op, start};
 use crate::ffi::options::{options_of, parb_options};
+use crate::ffi::reader::parb_source;
 use crate::ffi::text::{optional_text, path};
 use crate::{Archive, ArchiveFormat, ArchiveItem, Image, Index, Result, Task};
 use std::ffi::{CStr, c_char};
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn parb_archive_open(
     ctx: *const parb_ctx,
     out: *mut *mut parb_archive,
 ) -> *mut parb_error {
-    call(|| put_waited(out, open(path, options, ctx)?, ArchiveHandle::new))
+    call(|| put_waited(out, || open(path, options, ctx), ArchiveHandle::new))
 }
 
 /// parb_archive_open that returns at once; the archive comes from parb_op_take_archive.
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn parb_archive_open_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, open(path, options, ctx)))
+    call(|| start(out, || open(path, options, ctx)))
 }
 
 unsafe fn open(p: *const c_char, options: *const parb_options, ctx: *const parb_ctx) -> Result<Task<Archive>> {
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn parb_archive_open_fd(
     ctx: *const parb_ctx,
     out: *mut *mut parb_archive,
 ) -> *mut parb_error {
-    call(|| put_waited(out, open_fd(fd, options, ctx)?, ArchiveHandle::new))
+    call(|| put_waited(out, || open_fd(fd, options, ctx), ArchiveHandle::new))
 }
 
 /// parb_archive_open_fd that returns at once; the archive comes from parb_op_take_archive.
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn parb_archive_open_fd_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, open_fd(fd, options, ctx)))
+    call(|| start(out, || open_fd(fd, options, ctx)))
 }
 
 unsafe fn open_fd(fd: i32, options: *const parb_options, ctx: *const parb_ctx) -> Result<Task<Archive>> {
@@ -132,10 +132,7 @@ pub unsafe extern "C" fn parb_archive_open_source(
     ctx: *const parb_ctx,
     out: *mut *mut parb_archive,
 ) -> *mut parb_error {
-    call(|| {
-        wants(out, "out")?;
-        put_waited(out, open_source(source, options, ctx)?, ArchiveHandle::new)
-    })
+    call(|| put_waited(out, || open_source(source, options, ctx), ArchiveHandle::new))
 }
 
 /// parb_archive_open_source that returns at once; the archive comes from parb_op_take_archive.
@@ -149,10 +146,7 @@ pub unsafe extern "C" fn parb_archive_open_source_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| {
-        wants(out, "out")?;
-        start(out, open_source(source, options, ctx))
-    })
+    call(|| start(out, || open_source(source, options, ctx)))
 }
 
 unsafe fn open_source(
@@ -209,11 +203,12 @@ pub unsafe extern "C" fn parb_archive_refs(archive: *const parb_archive) -> *con
 }
 
 /// An image of the archive. An archive of docker save has no manifests, so that one is made: of Docker's types, or of
-/// OCI's with the option format. Layers stay as they are, plain ones too, unless a sink or a compression is among the
-/// options: then plain layers are compressed, and those that are compressed otherwise than asked for are compressed
-/// anew, in one pass into that sink. Where the archive has the manifest too (OCI, Docker 25 and later) and nothing of
-/// that is asked for, it counts, and the digest with it. Blocks while config and manifest are read, while layers are
-/// compressed, and on the sink.
+/// OCI's with the option format. Layers that are compressed in it are read and hashed once for that: their names are
+/// not trusted to be their digests, and the archive does not say these elsewhere. Layers stay as they are, plain ones
+/// too, unless a sink or a compression is among the options: then plain layers are compressed, and those that are
+/// compressed otherwise than asked for are compressed anew, in one pass into that sink. Where the archive has the
+/// manifest too (OCI, Docker 25 and later) and nothing of that is asked for, it counts, and the digest with it. Blocks
+/// while config and manifest are read, while layers are hashed or compressed, and on the sink.
 ///
 /// Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: there are several images and none is named; PARB_MALFORMED:
 /// manifest.json, config and layers don't fit; PARB_DIGEST_MISMATCH: content is not what its name says;
@@ -232,7 +227,7 @@ pub unsafe extern "C" fn parb_archive_image(
     ctx: *const parb_ctx,
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
-    call(|| put_waited(out, image(archive, name, options, ctx)?, ImageHandle::new))
+    call(|| put_waited(out, || image(archive, name, options, ctx), ImageHandle::new))
 }
 
 /// parb_archive_image that returns at once; the image comes from parb_op_take_image.
@@ -248,7 +243,7 @@ pub unsafe extern "C" fn parb_archive_image_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, image(archive, name, options, ctx)))
+    call(|| start(out, || image(archive, name, options, ctx)))
 }
 
 unsafe fn image(
@@ -277,7 +272,7 @@ pub unsafe extern "C" fn parb_archive_index(
     ctx: *const parb_ctx,
     out: *mut *mut parb_index,
 ) -> *mut parb_error {
-    call(|| put_waited(out, index(archive, name, options, ctx)?, IndexHandle::new))
+    call(|| put_waited(out, || index(archive, name, options, ctx), IndexHandle::new))
 }
 
 /// parb_archive_index that returns at once; the index comes from parb_op_take_index.
@@ -293,7 +288,7 @@ pub unsafe extern "C" fn parb_archive_index_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, index(archive, name, options, ctx)))
+    call(|| start(out, || index(archive, name, options, ctx)))
 }
 
 unsafe fn index(
@@ -349,7 +344,7 @@ pub unsafe extern "C" fn parb_archive_write_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, write(path, images, count, refs, options, ctx)))
+    call(|| start(out, || write(path, images, count, refs, options, ctx)))
 }
 
 unsafe fn write(
@@ -402,7 +397,7 @@ pub unsafe extern "C" fn parb_archive_write_fd_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, write_fd(fd, images, count, refs, options, ctx)))
+    call(|| start(out, || write_fd(fd, images, count, refs, options, ctx)))
 }
 
 unsafe fn write_fd(
@@ -453,7 +448,7 @@ pub unsafe extern "C" fn parb_archive_write_index_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, write_index(path, index, name, options, ctx)))
+    call(|| start(out, || write_index(path, index, name, options, ctx)))
 }
 
 unsafe fn write_index(
@@ -501,7 +496,7 @@ pub unsafe extern "C" fn parb_archive_write_index_fd_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, write_index_fd(fd, index, name, options, ctx)))
+    call(|| start(out, || write_index_fd(fd, index, name, options, ctx)))
 }
 
 unsafe fn write_index_fd(

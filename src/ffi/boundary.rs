@@ -88,17 +88,16 @@ impl<T: Opaque> Lent<T> {
     }
 }
 
-/// Writes an owned result. It runs last, so `out` is untouched on failure.
-pub(crate) unsafe fn put<T: Opaque>(out: *mut *mut T, value: T::Value) -> Result<()> {
-    wants(out, "out")?;
-    out.write(new(value));
-    Ok(())
+/// Writes an owned result. `make` does the work for it: nothing is begun where `out` is NULL, and what fails leaves
+/// `out` untouched.
+pub(crate) unsafe fn put<T: Opaque>(out: *mut *mut T, make: impl FnOnce() -> Result<T::Value>) -> Result<()> {
+    put_plain(out, "out", || make().map(new))
 }
 
-/// Writes a plain result.
-pub(crate) unsafe fn put_plain<T>(out: *mut T, value: T, name: &str) -> Result<()> {
+/// Writes a plain result, likewise.
+pub(crate) unsafe fn put_plain<T>(out: *mut T, name: &str, make: impl FnOnce() -> Result<T>) -> Result<()> {
     wants(out, name)?;
-    out.write(value);
+    out.write(make()?);
     Ok(())
 }
 
@@ -139,14 +138,13 @@ pub(crate) fn get<R>(otherwise: R, f: impl FnOnce() -> Result<R>) -> R {
     }
 }
 
-/// Waits for the task of a blocking call and hands its result to C.
+/// Begins the task of a blocking call, waits for it and hands its result to C.
 pub(crate) unsafe fn put_waited<T, O: Opaque>(
     out: *mut *mut O,
-    task: Task<T>,
+    task: impl FnOnce() -> Result<Task<T>>,
     wrap: impl FnOnce(T) -> O::Value,
 ) -> Result<()> {
-    wants(out, "out")?;
-    put(out, wrap(task.wait()?))
+    put(out, || Ok(wrap(task()?.wait()?)))
 }
 
 /// The context of a call; NULL is one that never ends.

@@ -539,7 +539,7 @@ pub unsafe extern "C" fn parb_image_builder_build(
     ctx: *const parb_ctx,
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
-    call(|| put_waited(out, build(builder, options, ctx)?, ImageHandle::new))
+    call(|| put_waited(out, || build(builder, options, ctx), ImageHandle::new))
 }
 
 /// parb_image_builder_build that returns at once; the image comes from parb_op_take_image.
@@ -553,7 +553,7 @@ pub unsafe extern "C" fn parb_image_builder_build_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, build(builder, options, ctx)))
+    call(|| start(out, || build(builder, options, ctx)))
 }
 
 unsafe fn build(

@@ -1,27 +1,29 @@
 //! Caches: blobs in a directory that anything can be read through.
 
 use crate::Cache;
-use crate::ffi::boundary::{Opaque, Pointer, bounds, call, free, get, put, put_waited};
+use crate::ffi::boundary::{Opaque, Pointer, bounds, call, free, get, new, put, put_waited};
 use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
 use crate::ffi::image::{ImageHandle, parb_image};
 use crate::ffi::index::{IndexHandle, parb_index};
-use crate::ffi::layer::{LayerHandle, parb_layer, parb_sink};
+use crate::ffi::layer::{LayerHandle, parb_layer};
 use crate::ffi::lists::parb_buf;
 use crate::ffi::op::{parb_op, start};
 use crate::ffi::options::{options_of, parb_options};
 use crate::ffi::report::{ReportHandle, parb_report};
+use crate::ffi::sink::parb_sink;
 use crate::ffi::text::{path, text};
 use crate::{Report, Result, SinkHandle, Task};
 use bytes::Bytes;
 use std::ffi::c_char;
+use std::ptr::null_mut;
 
 /// A cache of blobs in a directory, shared between threads, and its directory between processes. Yours to free.
 pub struct parb_cache {
     _private: [u8; 0],
 }
 
-// SAFETY: made by `put` only.
+// SAFETY: made by `put` and `new` only.
 unsafe impl Opaque for parb_cache {
     type Value = Cache;
     const NAME: &'static str = "parb_cache";
@@ -46,7 +48,7 @@ pub unsafe extern "C" fn parb_cache_open(
     ctx: *const parb_ctx,
     out: *mut *mut parb_cache,
 ) -> *mut parb_error {
-    call(|| put_waited(out, cache_open(path, max_bytes, options, ctx)?, |cache| cache))
+    call(|| put_waited(out, || cache_open(path, max_bytes, options, ctx), |cache| cache))
 }
 
 /// parb_cache_open that returns at once; the cache comes from parb_op_take_cache.
@@ -61,7 +63,7 @@ pub unsafe extern "C" fn parb_cache_open_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, cache_open(path, max_bytes, options, ctx)))
+    call(|| start(out, || cache_open(path, max_bytes, options, ctx)))
 }
 
 unsafe fn cache_open(
@@ -71,6 +73,15 @@ unsafe fn cache_open(
     ctx: *const parb_ctx,
 ) -> Result<Task<Cache>> {
     Ok(Cache::open(&self::path(path, "path")?, max_bytes, &options_of(options)?, &bounds(ctx)?))
+}
+
+/// Another handle for the same cache; NULL for NULL.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_cache_clone(cache: *const parb_cache) -> *mut parb_cache {
+    get(null_mut(), || Ok(new(cache.get("cache")?.clone())))
 }
 
 /// Frees a cache. NULL is fine. Its directory stays, and so does what values read through it need.
@@ -95,7 +106,7 @@ pub unsafe extern "C" fn parb_cache_size(cache: *const parb_cache) -> u64 {
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn parb_cache_stats(cache: *const parb_cache, out: *mut *mut parb_buf) -> *mut parb_error {
-    call(|| put(out, Bytes::from(cache.get("cache")?.stats().to_json())))
+    call(|| put(out, || Ok(Bytes::from(cache.get("cache")?.stats().to_json()))))
 }
 
 /// Removes everything. What is being read can be read to its end. Blocks on the disk.
@@ -125,7 +136,7 @@ pub unsafe extern "C" fn parb_cache_clear_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, cache_clear(cache, options, ctx)))
+    call(|| start(out, || cache_clear(cache, options, ctx)))
 }
 
 unsafe fn cache_clear(
@@ -165,7 +176,7 @@ pub unsafe extern "C" fn parb_cache_remove_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, cache_remove(cache, digest, options, ctx)))
+    call(|| start(out, || cache_remove(cache, digest, options, ctx)))
 }
 
 unsafe fn cache_remove(
@@ -193,7 +204,7 @@ pub unsafe extern "C" fn parb_cache_verify(
     ctx: *const parb_ctx,
     out: *mut *mut parb_report,
 ) -> *mut parb_error {
-    call(|| put_waited(out, cache_verify(cache, options, ctx)?, ReportHandle::new))
+    call(|| put_waited(out, || cache_verify(cache, options, ctx), ReportHandle::new))
 }
 
 /// parb_cache_verify that returns at once; the report comes from parb_op_take_report.
@@ -207,7 +218,7 @@ pub unsafe extern "C" fn parb_cache_verify_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, cache_verify(cache, options, ctx)))
+    call(|| start(out, || cache_verify(cache, options, ctx)))
 }
 
 unsafe fn cache_verify(
@@ -230,8 +241,10 @@ pub unsafe extern "C" fn parb_image_cached(
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
     call(|| {
-        let cached = image.get("image")?.image().cached(cache.get("cache")?);
-        put(out, ImageHandle::new(cached))
+        put(out, || {
+            let cached = image.get("image")?.image().cached(cache.get("cache")?);
+            Ok(ImageHandle::new(cached))
+        })
     })
 }
 
@@ -247,8 +260,10 @@ pub unsafe extern "C" fn parb_index_cached(
     out: *mut *mut parb_index,
 ) -> *mut parb_error {
     call(|| {
-        let cached = index.get("index")?.index().cached(cache.get("cache")?);
-        put(out, IndexHandle::new(cached))
+        put(out, || {
+            let cached = index.get("index")?.index().cached(cache.get("cache")?);
+            Ok(IndexHandle::new(cached))
+        })
     })
 }
 
@@ -264,8 +279,10 @@ pub unsafe extern "C" fn parb_layer_cached(
     out: *mut *mut parb_layer,
 ) -> *mut parb_error {
     call(|| {
-        let cached = layer.get("layer")?.layer().cached(cache.get("cache")?);
-        put(out, LayerHandle::new(cached))
+        put(out, || {
+            let cached = layer.get("layer")?.layer().cached(cache.get("cache")?);
+            Ok(LayerHandle::new(cached))
+        })
     })
 }
 
@@ -277,5 +294,5 @@ pub unsafe extern "C" fn parb_layer_cached(
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn parb_sink_cache(cache: *const parb_cache, out: *mut *mut parb_sink) -> *mut parb_error {
-    call(|| put(out, SinkHandle::cache(cache.get("cache")?)))
+    call(|| put(out, || Ok(SinkHandle::cache(cache.get("cache")?))))
 }

@@ -1,7 +1,7 @@
 //! The client: connections, tokens, counters.
 
 use crate::error::invalid;
-use crate::ffi::boundary::{Draft, Opaque, Pointer, bounds, call, edit, free, get, new, optional, put, wants};
+use crate::ffi::boundary::{Draft, Opaque, Pointer, bounds, call, edit, free, get, new, optional, put};
 use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
 use crate::ffi::keychain::parb_keychain;
@@ -156,9 +156,10 @@ pub unsafe extern "C" fn parb_client_new(
     out: *mut *mut parb_client,
 ) -> *mut parb_error {
     call(|| {
-        wants(out, "out")?;
-        let options = optional(options, "options")?.map_or_else(|| Ok(ClientOptions::new()), Draft::ready)?;
-        put(out, Client::new(&options)?)
+        put(out, || {
+            let options = optional(options, "options")?.map_or_else(|| Ok(ClientOptions::new()), Draft::ready)?;
+            Client::new(&options)
+        })
     })
 }
 
@@ -171,7 +172,7 @@ pub unsafe extern "C" fn parb_client_new(
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn parb_client_stats(client: *const parb_client, out: *mut *mut parb_buf) -> *mut parb_error {
-    call(|| put(out, Bytes::from(client.get("client")?.stats())))
+    call(|| put(out, || Ok(Bytes::from(client.get("client")?.stats()))))
 }
 
 /// Ends everything that runs on the client, and blocks until it is gone or `ctx` ends. Afterwards the client and the

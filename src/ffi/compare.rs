@@ -28,7 +28,7 @@ pub unsafe extern "C" fn parb_image_examine(
     ctx: *const parb_ctx,
     out: *mut *mut parb_report,
 ) -> *mut parb_error {
-    call(|| put_waited(out, image_examine(image, options, ctx)?, ReportHandle::new))
+    call(|| put_waited(out, || image_examine(image, options, ctx), ReportHandle::new))
 }
 
 /// parb_image_examine that returns at once; the report comes from parb_op_take_report.
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn parb_image_examine_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, image_examine(image, options, ctx)))
+    call(|| start(out, || image_examine(image, options, ctx)))
 }
 
 unsafe fn image_examine(
@@ -68,7 +68,7 @@ pub unsafe extern "C" fn parb_index_examine(
     ctx: *const parb_ctx,
     out: *mut *mut parb_report,
 ) -> *mut parb_error {
-    call(|| put_waited(out, index_examine(index, options, ctx)?, ReportHandle::new))
+    call(|| put_waited(out, || index_examine(index, options, ctx), ReportHandle::new))
 }
 
 /// parb_index_examine that returns at once; the report comes from parb_op_take_report.
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn parb_index_examine_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, index_examine(index, options, ctx)))
+    call(|| start(out, || index_examine(index, options, ctx)))
 }
 
 unsafe fn index_examine(
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn parb_index_validate_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, index_validate(index, options, ctx)))
+    call(|| start(out, || index_validate(index, options, ctx)))
 }
 
 unsafe fn index_validate(
@@ -158,7 +158,7 @@ pub unsafe extern "C" fn parb_layer_validate_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, layer_validate(layer, options, ctx)))
+    call(|| start(out, || layer_validate(layer, options, ctx)))
 }
 
 unsafe fn layer_validate(
@@ -185,7 +185,7 @@ pub unsafe extern "C" fn parb_image_compare(
     ctx: *const parb_ctx,
     out: *mut *mut parb_report,
 ) -> *mut parb_error {
-    call(|| put_waited(out, image_compare(image, other, options, ctx)?, ReportHandle::new))
+    call(|| put_waited(out, || image_compare(image, other, options, ctx), ReportHandle::new))
 }
 
 /// parb_image_compare that returns at once; the report comes from parb_op_take_report.
@@ -200,7 +200,7 @@ pub unsafe extern "C" fn parb_image_compare_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, image_compare(image, other, options, ctx)))
+    call(|| start(out, || image_compare(image, other, options, ctx)))
 }
 
 unsafe fn image_compare(
@@ -230,7 +230,7 @@ pub unsafe extern "C" fn parb_index_compare(
     ctx: *const parb_ctx,
     out: *mut *mut parb_report,
 ) -> *mut parb_error {
-    call(|| put_waited(out, index_compare(index, other, options, ctx)?, ReportHandle::new))
+    call(|| put_waited(out, || index_compare(index, other, options, ctx), ReportHandle::new))
 }
 
 /// parb_index_compare that returns at once; the report comes from parb_op_take_report.
@@ -245,7 +245,7 @@ pub unsafe extern "C" fn parb_index_compare_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, index_compare(index, other, options, ctx)))
+    call(|| start(out, || index_compare(index, other, options, ctx)))
 }
 
 unsafe fn index_compare(
@@ -274,7 +274,7 @@ pub unsafe extern "C" fn parb_layer_compare(
     ctx: *const parb_ctx,
     out: *mut *mut parb_report,
 ) -> *mut parb_error {
-    call(|| put_waited(out, layer_compare(layer, other, options, ctx)?, ReportHandle::new))
+    call(|| put_waited(out, || layer_compare(layer, other, options, ctx), ReportHandle::new))
 }
 
 /// parb_layer_compare that returns at once; the report comes from parb_op_take_report.
@@ -289,7 +289,7 @@ pub unsafe extern "C" fn parb_layer_compare_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, layer_compare(layer, other, options, ctx)))
+    call(|| start(out, || layer_compare(layer, other, options, ctx)))
 }
 
 unsafe fn layer_compare(

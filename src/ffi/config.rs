@@ -82,8 +82,10 @@ pub unsafe extern "C" fn parb_config_parse(
     out: *mut *mut parb_config,
 ) -> *mut parb_error {
     call(|| {
-        options_of(options)?.only("parb_config_parse", &[])?;
-        put(out, ConfigHandle::new(Config::from_bytes(Bytes::copy_from_slice(slice(json, len, "json")?))?))
+        put(out, || {
+            options_of(options)?.only("parb_config_parse", &[])?;
+            Ok(ConfigHandle::new(Config::from_bytes(Bytes::copy_from_slice(slice(json, len, "json")?))?))
+        })
     })
 }
 

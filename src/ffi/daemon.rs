@@ -73,7 +73,7 @@ pub unsafe extern "C" fn parb_daemon_connect(
     ctx: *const parb_ctx,
     out: *mut *mut parb_daemon,
 ) -> *mut parb_error {
-    call(|| put_waited(out, connect(host, options, ctx)?, DaemonHandle::new))
+    call(|| put_waited(out, || connect(host, options, ctx), DaemonHandle::new))
 }
 
 /// parb_daemon_connect that returns at once; the daemon comes from parb_op_take_daemon. `host` may be NULL there too.
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn parb_daemon_connect_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, connect(host, options, ctx)))
+    call(|| start(out, || connect(host, options, ctx)))
 }
 
 unsafe fn connect(host: *const c_char, options: *const parb_options, ctx: *const parb_ctx) -> Result<Task<Daemon>> {
@@ -154,7 +154,7 @@ pub unsafe extern "C" fn parb_daemon_ping_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, ping(daemon, options, ctx)))
+    call(|| start(out, || ping(daemon, options, ctx)))
 }
 
 unsafe fn ping(daemon: *const parb_daemon, options: *const parb_options, ctx: *const parb_ctx) -> Result<Task<()>> {
@@ -176,7 +176,7 @@ pub unsafe extern "C" fn parb_daemon_version(
     ctx: *const parb_ctx,
     out: *mut *mut parb_buf,
 ) -> *mut parb_error {
-    call(|| put_waited(out, version(daemon, options, ctx)?, |bytes| bytes))
+    call(|| put_waited(out, || version(daemon, options, ctx), |bytes| bytes))
 }
 
 /// parb_daemon_version that returns at once; the text comes from parb_op_take_buf.
@@ -190,7 +190,7 @@ pub unsafe extern "C" fn parb_daemon_version_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, version(daemon, options, ctx)))
+    call(|| start(out, || version(daemon, options, ctx)))
 }
 
 unsafe fn version(
@@ -219,7 +219,7 @@ pub unsafe extern "C" fn parb_daemon_list(
     ctx: *const parb_ctx,
     out: *mut *mut parb_buf,
 ) -> *mut parb_error {
-    call(|| put_waited(out, list(daemon, reference, options, ctx)?, |bytes| bytes))
+    call(|| put_waited(out, || list(daemon, reference, options, ctx), |bytes| bytes))
 }
 
 /// parb_daemon_list that returns at once; the text comes from parb_op_take_buf. Without a reference: NULL.
@@ -234,7 +234,7 @@ pub unsafe extern "C" fn parb_daemon_list_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, list(daemon, reference, options, ctx)))
+    call(|| start(out, || list(daemon, reference, options, ctx)))
 }
 
 unsafe fn list(
@@ -264,7 +264,7 @@ pub unsafe extern "C" fn parb_daemon_inspect(
     ctx: *const parb_ctx,
     out: *mut *mut parb_buf,
 ) -> *mut parb_error {
-    call(|| put_waited(out, inspect(daemon, name, options, ctx)?, |bytes| bytes))
+    call(|| put_waited(out, || inspect(daemon, name, options, ctx), |bytes| bytes))
 }
 
 /// parb_daemon_inspect that returns at once; the text comes from parb_op_take_buf.
@@ -279,7 +279,7 @@ pub unsafe extern "C" fn parb_daemon_inspect_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, inspect(daemon, name, options, ctx)))
+    call(|| start(out, || inspect(daemon, name, options, ctx)))
 }
 
 unsafe fn inspect(
@@ -309,7 +309,7 @@ pub unsafe extern "C" fn parb_daemon_history(
     ctx: *const parb_ctx,
     out: *mut *mut parb_buf,
 ) -> *mut parb_error {
-    call(|| put_waited(out, history(daemon, name, options, ctx)?, |bytes| bytes))
+    call(|| put_waited(out, || history(daemon, name, options, ctx), |bytes| bytes))
 }
 
 /// parb_daemon_history that returns at once; the text comes from parb_op_take_buf.
@@ -324,7 +324,7 @@ pub unsafe extern "C" fn parb_daemon_history_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, history(daemon, name, options, ctx)))
+    call(|| start(out, || history(daemon, name, options, ctx)))
 }
 
 unsafe fn history(
@@ -357,7 +357,7 @@ pub unsafe extern "C" fn parb_daemon_image(
     ctx: *const parb_ctx,
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
-    call(|| put_waited(out, image(daemon, name, options, ctx)?, ImageHandle::new))
+    call(|| put_waited(out, || image(daemon, name, options, ctx), ImageHandle::new))
 }
 
 /// parb_daemon_image that returns at once; the image comes from parb_op_take_image.
@@ -372,7 +372,7 @@ pub unsafe extern "C" fn parb_daemon_image_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, image(daemon, name, options, ctx)))
+    call(|| start(out, || image(daemon, name, options, ctx)))
 }
 
 unsafe fn image(
@@ -406,7 +406,7 @@ pub unsafe extern "C" fn parb_daemon_load(
     ctx: *const parb_ctx,
     out: *mut *mut parb_strings,
 ) -> *mut parb_error {
-    call(|| put_waited(out, load(daemon, image, reference, options, ctx)?, Strings::new))
+    call(|| put_waited(out, || load(daemon, image, reference, options, ctx), Strings::new))
 }
 
 /// parb_daemon_load that returns at once; the list comes from parb_op_take_strings. Without a reference: NULL.
@@ -422,7 +422,7 @@ pub unsafe extern "C" fn parb_daemon_load_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, load(daemon, image, reference, options, ctx)))
+    call(|| start(out, || load(daemon, image, reference, options, ctx)))
 }
 
 unsafe fn load(
@@ -454,7 +454,7 @@ pub unsafe extern "C" fn parb_daemon_load_index(
     ctx: *const parb_ctx,
     out: *mut *mut parb_strings,
 ) -> *mut parb_error {
-    call(|| put_waited(out, load_index(daemon, index, reference, options, ctx)?, Strings::new))
+    call(|| put_waited(out, || load_index(daemon, index, reference, options, ctx), Strings::new))
 }
 
 /// parb_daemon_load_index that returns at once; the list comes from parb_op_take_strings. Without a reference: NULL.
@@ -470,7 +470,7 @@ pub unsafe extern "C" fn parb_daemon_load_index_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, load_index(daemon, index, reference, options, ctx)))
+    call(|| start(out, || load_index(daemon, index, reference, options, ctx)))
 }
 
 unsafe fn load_index(
@@ -502,7 +502,7 @@ pub unsafe extern "C" fn parb_daemon_load_archive(
     ctx: *const parb_ctx,
     out: *mut *mut parb_strings,
 ) -> *mut parb_error {
-    call(|| put_waited(out, load_archive(daemon, path, options, ctx)?, Strings::new))
+    call(|| put_waited(out, || load_archive(daemon, path, options, ctx), Strings::new))
 }
 
 /// parb_daemon_load_archive that returns at once; the list comes from parb_op_take_strings.
@@ -517,7 +517,7 @@ pub unsafe extern "C" fn parb_daemon_load_archive_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, load_archive(daemon, path, options, ctx)))
+    call(|| start(out, || load_archive(daemon, path, options, ctx)))
 }
 
 unsafe fn load_archive(
@@ -563,7 +563,7 @@ pub unsafe extern "C" fn parb_daemon_tag_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, tag(daemon, name, reference, options, ctx)))
+    call(|| start(out, || tag(daemon, name, reference, options, ctx)))
 }
 
 unsafe fn tag(
@@ -608,7 +608,7 @@ pub unsafe extern "C" fn parb_daemon_remove_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, remove(daemon, name, options, ctx)))
+    call(|| start(out, || remove(daemon, name, options, ctx)))
 }
 
 unsafe fn remove(

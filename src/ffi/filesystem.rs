@@ -6,10 +6,11 @@ use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
 use crate::ffi::image::{ImageHandle, lend_bytes, parb_image};
 use crate::ffi::index::{IndexHandle, parb_index};
-use crate::ffi::layer::{parb_layer, parb_reader};
+use crate::ffi::layer::parb_layer;
 use crate::ffi::lists::{Strings, parb_strings};
 use crate::ffi::op::{parb_op, start};
 use crate::ffi::options::{options_of, parb_options};
+use crate::ffi::reader::parb_reader;
 use crate::ffi::text::{lend, path, text};
 use crate::{File, Files, Image, Index, Reader, Task};
 use std::collections::HashMap;
@@ -67,7 +68,7 @@ pub unsafe extern "C" fn parb_image_filesystem(
     ctx: *const parb_ctx,
     out: *mut *mut parb_reader,
 ) -> *mut parb_error {
-    call(|| put_waited(out, filesystem(image, options, ctx)?, Mutex::new))
+    call(|| put_waited(out, || filesystem(image, options, ctx), Mutex::new))
 }
 
 /// parb_image_filesystem that returns at once; the reader comes from parb_op_take_reader.
@@ -81,7 +82,7 @@ pub unsafe extern "C" fn parb_image_filesystem_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, filesystem(image, options, ctx)))
+    call(|| start(out, || filesystem(image, options, ctx)))
 }
 
 unsafe fn filesystem(
@@ -108,7 +109,7 @@ pub unsafe extern "C" fn parb_image_flatten(
     ctx: *const parb_ctx,
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
-    call(|| put_waited(out, flatten(image, options, ctx)?, ImageHandle::new))
+    call(|| put_waited(out, || flatten(image, options, ctx), ImageHandle::new))
 }
 
 /// parb_image_flatten that returns at once; the image comes from parb_op_take_image.
@@ -122,7 +123,7 @@ pub unsafe extern "C" fn parb_image_flatten_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, flatten(image, options, ctx)))
+    call(|| start(out, || flatten(image, options, ctx)))
 }
 
 unsafe fn flatten(image: *const parb_image, options: *const parb_options, ctx: *const parb_ctx) -> Result<Task<Image>> {
@@ -144,7 +145,7 @@ pub unsafe extern "C" fn parb_index_flatten(
     ctx: *const parb_ctx,
     out: *mut *mut parb_index,
 ) -> *mut parb_error {
-    call(|| put_waited(out, index_flatten(index, options, ctx)?, IndexHandle::new))
+    call(|| put_waited(out, || index_flatten(index, options, ctx), IndexHandle::new))
 }
 
 /// parb_index_flatten that returns at once; the index comes from parb_op_take_index.
@@ -158,7 +159,7 @@ pub unsafe extern "C" fn parb_index_flatten_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, index_flatten(index, options, ctx)))
+    call(|| start(out, || index_flatten(index, options, ctx)))
 }
 
 unsafe fn index_flatten(
@@ -184,7 +185,7 @@ pub unsafe extern "C" fn parb_image_files(
     ctx: *const parb_ctx,
     out: *mut *mut parb_files,
 ) -> *mut parb_error {
-    call(|| put_waited(out, image_files(image, options, ctx)?, FilesHandle::new))
+    call(|| put_waited(out, || image_files(image, options, ctx), FilesHandle::new))
 }
 
 /// parb_image_files that returns at once; the list comes from parb_op_take_files.
@@ -198,7 +199,7 @@ pub unsafe extern "C" fn parb_image_files_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, image_files(image, options, ctx)))
+    call(|| start(out, || image_files(image, options, ctx)))
 }
 
 unsafe fn image_files(
@@ -223,7 +224,7 @@ pub unsafe extern "C" fn parb_layer_files(
     ctx: *const parb_ctx,
     out: *mut *mut parb_files,
 ) -> *mut parb_error {
-    call(|| put_waited(out, layer_files(layer, options, ctx)?, FilesHandle::new))
+    call(|| put_waited(out, || layer_files(layer, options, ctx), FilesHandle::new))
 }
 
 /// parb_layer_files that returns at once; the list comes from parb_op_take_files.
@@ -237,7 +238,7 @@ pub unsafe extern "C" fn parb_layer_files_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, layer_files(layer, options, ctx)))
+    call(|| start(out, || layer_files(layer, options, ctx)))
 }
 
 unsafe fn layer_files(
@@ -265,7 +266,7 @@ pub unsafe extern "C" fn parb_image_open_file(
     ctx: *const parb_ctx,
     out: *mut *mut parb_reader,
 ) -> *mut parb_error {
-    call(|| put_waited(out, open_file(image, path, options, ctx)?, Mutex::new))
+    call(|| put_waited(out, || open_file(image, path, options, ctx), Mutex::new))
 }
 
 /// parb_image_open_file that returns at once; the reader comes from parb_op_take_reader.
@@ -280,7 +281,7 @@ pub unsafe extern "C" fn parb_image_open_file_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, open_file(image, path, options, ctx)))
+    call(|| start(out, || open_file(image, path, options, ctx)))
 }
 
 unsafe fn open_file(
@@ -394,7 +395,7 @@ pub unsafe extern "C" fn parb_files_link_at(files: *const parb_files, i: usize) 
 pub unsafe extern "C" fn parb_files_device_at(files: *const parb_files, i: usize, out_minor: *mut u32) -> u32 {
     get(0, || {
         let (major, minor) = at(files, i, (0, 0), |f| f.device)?;
-        let _ = put_plain(out_minor, minor, "out_minor"); // NULL: not wanted
+        let _ = put_plain(out_minor, "out_minor", || Ok(minor)); // NULL: not wanted
         Ok(major)
     })
 }

@@ -142,7 +142,7 @@ pub unsafe extern "C" fn parb_image_layer_at(
     i: usize,
     out: *mut *mut parb_layer,
 ) -> *mut parb_error {
-    call(|| put(out, LayerHandle::new(image.get("image")?.image.layer(i)?.clone())))
+    call(|| put(out, || Ok(LayerHandle::new(image.get("image")?.image.layer(i)?.clone()))))
 }
 
 /// The image's config. Blocks on the network the first time, and answers from memory afterwards.
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn parb_image_config(
     ctx: *const parb_ctx,
     out: *mut *mut parb_config,
 ) -> *mut parb_error {
-    call(|| put_waited(out, config(image, options, ctx)?, ConfigHandle::new))
+    call(|| put_waited(out, || config(image, options, ctx), ConfigHandle::new))
 }
 
 /// parb_image_config that returns at once; the config comes from parb_op_take_config.
@@ -174,7 +174,7 @@ pub unsafe extern "C" fn parb_image_config_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, config(image, options, ctx)))
+    call(|| start(out, || config(image, options, ctx)))
 }
 
 unsafe fn config(
@@ -214,7 +214,7 @@ pub unsafe extern "C" fn parb_image_validate_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, validate(image, options, ctx)))
+    call(|| start(out, || validate(image, options, ctx)))
 }
 
 unsafe fn validate(
@@ -227,6 +227,6 @@ unsafe fn validate(
 
 /// Bytes that live in a value, and their number where C wants it.
 pub(crate) unsafe fn lend_bytes(bytes: &[u8], out_len: *mut usize) -> *const u8 {
-    let _ = put_plain(out_len, bytes.len(), "out_len"); // NULL: not wanted
+    let _ = put_plain(out_len, "out_len", || Ok(bytes.len())); // NULL: not wanted
     bytes.as_ptr()
 }

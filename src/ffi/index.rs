@@ -1,6 +1,6 @@
 //! Indexes.
 
-use crate::ffi::boundary::{Lent, Opaque, Pointer, bounds, call, free, get, new, put, put_plain, put_waited, wants};
+use crate::ffi::boundary::{Lent, Opaque, Pointer, bounds, call, free, get, new, put, put_plain, put_waited};
 use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
 use crate::ffi::image::{ImageHandle, lend_bytes, parb_image};
@@ -118,8 +118,10 @@ pub unsafe extern "C" fn parb_index_platforms(
     out: *mut *mut parb_strings,
 ) -> *mut parb_error {
     call(|| {
-        let platforms = index.get("index")?.index.platforms();
-        put(out, Strings::new(platforms.iter().map(ToString::to_string)))
+        put(out, || {
+            let platforms = index.get("index")?.index.platforms();
+            Ok(Strings::new(platforms.iter().map(ToString::to_string)))
+        })
     })
 }
 
@@ -137,8 +139,10 @@ pub unsafe extern "C" fn parb_index_find(
     out: *mut *mut parb_strings,
 ) -> *mut parb_error {
     call(|| {
-        let found = index.get("index")?.index.find(&matcher_of(matcher)?);
-        put(out, Strings::new(found.iter().map(|d| d.digest.as_str())))
+        put(out, || {
+            let found = index.get("index")?.index.find(&matcher_of(matcher)?);
+            Ok(Strings::new(found.iter().map(|d| d.digest.as_str())))
+        })
     })
 }
 
@@ -158,9 +162,8 @@ pub unsafe extern "C" fn parb_index_size(
     out_size: *mut u64,
 ) -> *mut parb_error {
     call(|| {
-        wants(out_size, "out_size")?;
         let index = &index.get("index")?.index;
-        put_plain(out_size, index.size(&options_of(options)?, &bounds(ctx)?).wait()?, "out_size")
+        put_plain(out_size, "out_size", || index.size(&options_of(options)?, &bounds(ctx)?).wait())
     })
 }
 
@@ -177,7 +180,7 @@ pub unsafe extern "C" fn parb_index_size_start(
 ) -> *mut parb_error {
     call(|| {
         let index = &index.get("index")?.index;
-        start(out, Ok(index.learn_size(&options_of(options)?, &bounds(ctx)?)))
+        start(out, || Ok(index.learn_size(&options_of(options)?, &bounds(ctx)?)))
     })
 }
 
@@ -196,7 +199,7 @@ pub unsafe extern "C" fn parb_index_image(
     ctx: *const parb_ctx,
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
-    call(|| put_waited(out, image(index, digest_or_platform, options, ctx)?, ImageHandle::new))
+    call(|| put_waited(out, || image(index, digest_or_platform, options, ctx), ImageHandle::new))
 }
 
 /// parb_index_image that returns at once; the image comes from parb_op_take_image.
@@ -211,7 +214,7 @@ pub unsafe extern "C" fn parb_index_image_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, image(index, digest_or_platform, options, ctx)))
+    call(|| start(out, || image(index, digest_or_platform, options, ctx)))
 }
 
 unsafe fn image(
@@ -239,7 +242,7 @@ pub unsafe extern "C" fn parb_index_child(
     ctx: *const parb_ctx,
     out: *mut *mut parb_index,
 ) -> *mut parb_error {
-    call(|| put_waited(out, child(index, digest, options, ctx)?, IndexHandle::new))
+    call(|| put_waited(out, || child(index, digest, options, ctx), IndexHandle::new))
 }
 
 /// parb_index_child that returns at once; the index comes from parb_op_take_index.
@@ -254,7 +257,7 @@ pub unsafe extern "C" fn parb_index_child_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, child(index, digest, options, ctx)))
+    call(|| start(out, || child(index, digest, options, ctx)))
 }
 
 unsafe fn child(

@@ -267,7 +267,7 @@ pub unsafe extern "C" fn parb_index_builder_build(
     ctx: *const parb_ctx,
     out: *mut *mut parb_index,
 ) -> *mut parb_error {
-    call(|| put_waited(out, build(builder, options, ctx)?, IndexHandle::new))
+    call(|| put_waited(out, || build(builder, options, ctx), IndexHandle::new))
 }
 
 /// parb_index_builder_build that returns at once; the index comes from parb_op_take_index.
@@ -281,7 +281,7 @@ pub unsafe extern "C" fn parb_index_builder_build_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, build(builder, options, ctx)))
+    call(|| start(out, || build(builder, options, ctx)))
 }
 
 unsafe fn build(

@@ -5,13 +5,13 @@ use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
 use crate::ffi::image::{ImageHandle, parb_image};
 use crate::ffi::index::{IndexHandle, parb_index};
-use crate::ffi::layer::parb_sink;
 use crate::ffi::lists::{Strings, parb_strings};
 use crate::ffi::matcher::{matcher_of, parb_matcher};
 use crate::ffi::op::{parb_op, start};
 use crate::ffi::options::{options_of, parb_options};
 use crate::ffi::reference::{DescriptorHandle, parb_descriptor};
 use crate::ffi::report::{ReportHandle, parb_report};
+use crate::ffi::sink::parb_sink;
 use crate::ffi::text::{optional_text, path, path_out, text};
 use crate::{Descriptor, Image, Index, Layout, Report, Result, SinkHandle, Task};
 use std::ffi::{CString, c_char};
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn parb_layout_open(
     ctx: *const parb_ctx,
     out: *mut *mut parb_layout,
 ) -> *mut parb_error {
-    call(|| put_waited(out, open(path, options, ctx)?, LayoutHandle::new))
+    call(|| put_waited(out, || open(path, options, ctx), LayoutHandle::new))
 }
 
 /// parb_layout_open that returns at once; the layout comes from parb_op_take_layout.
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn parb_layout_open_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, open(path, options, ctx)))
+    call(|| start(out, || open(path, options, ctx)))
 }
 
 unsafe fn open(path: *const c_char, options: *const parb_options, ctx: *const parb_ctx) -> Result<Task<Layout>> {
@@ -91,7 +91,7 @@ pub unsafe extern "C" fn parb_layout_create(
     ctx: *const parb_ctx,
     out: *mut *mut parb_layout,
 ) -> *mut parb_error {
-    call(|| put_waited(out, create(path, options, ctx)?, LayoutHandle::new))
+    call(|| put_waited(out, || create(path, options, ctx), LayoutHandle::new))
 }
 
 /// parb_layout_create that returns at once; the layout comes from parb_op_take_layout.
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn parb_layout_create_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, create(path, options, ctx)))
+    call(|| start(out, || create(path, options, ctx)))
 }
 
 unsafe fn create(path: *const c_char, options: *const parb_options, ctx: *const parb_ctx) -> Result<Task<Layout>> {
@@ -151,7 +151,7 @@ pub unsafe extern "C" fn parb_layout_index(
     ctx: *const parb_ctx,
     out: *mut *mut parb_index,
 ) -> *mut parb_error {
-    call(|| put_waited(out, index(layout, options, ctx)?, IndexHandle::new))
+    call(|| put_waited(out, || index(layout, options, ctx), IndexHandle::new))
 }
 
 /// parb_layout_index that returns at once; the index comes from parb_op_take_index.
@@ -165,7 +165,7 @@ pub unsafe extern "C" fn parb_layout_index_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, index(layout, options, ctx)))
+    call(|| start(out, || index(layout, options, ctx)))
 }
 
 unsafe fn index(layout: *const parb_layout, options: *const parb_options, ctx: *const parb_ctx) -> Result<Task<Index>> {
@@ -191,7 +191,7 @@ pub unsafe extern "C" fn parb_layout_image(
     ctx: *const parb_ctx,
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
-    call(|| put_waited(out, image(layout, which, options, ctx)?, ImageHandle::new))
+    call(|| put_waited(out, || image(layout, which, options, ctx), ImageHandle::new))
 }
 
 /// parb_layout_image that returns at once; the image comes from parb_op_take_image.
@@ -207,7 +207,7 @@ pub unsafe extern "C" fn parb_layout_image_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, image(layout, which, options, ctx)))
+    call(|| start(out, || image(layout, which, options, ctx)))
 }
 
 unsafe fn image(
@@ -236,7 +236,7 @@ pub unsafe extern "C" fn parb_layout_child(
     ctx: *const parb_ctx,
     out: *mut *mut parb_index,
 ) -> *mut parb_error {
-    call(|| put_waited(out, child(layout, which, options, ctx)?, IndexHandle::new))
+    call(|| put_waited(out, || child(layout, which, options, ctx), IndexHandle::new))
 }
 
 /// parb_layout_child that returns at once; the index comes from parb_op_take_index.
@@ -252,7 +252,7 @@ pub unsafe extern "C" fn parb_layout_child_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, child(layout, which, options, ctx)))
+    call(|| start(out, || child(layout, which, options, ctx)))
 }
 
 unsafe fn child(
@@ -285,7 +285,7 @@ pub unsafe extern "C" fn parb_layout_add_image(
     ctx: *const parb_ctx,
     out: *mut *mut parb_descriptor,
 ) -> *mut parb_error {
-    call(|| put_waited(out, add_image(layout, image, name, options, ctx)?, DescriptorHandle::new))
+    call(|| put_waited(out, || add_image(layout, image, name, options, ctx), DescriptorHandle::new))
 }
 
 /// parb_layout_add_image that returns at once; the entry comes from parb_op_take_descriptor.
@@ -302,7 +302,7 @@ pub unsafe extern "C" fn parb_layout_add_image_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, add_image(layout, image, name, options, ctx)))
+    call(|| start(out, || add_image(layout, image, name, options, ctx)))
 }
 
 unsafe fn add_image(
@@ -335,7 +335,7 @@ pub unsafe extern "C" fn parb_layout_add_index(
     ctx: *const parb_ctx,
     out: *mut *mut parb_descriptor,
 ) -> *mut parb_error {
-    call(|| put_waited(out, add_index(layout, index, name, options, ctx)?, DescriptorHandle::new))
+    call(|| put_waited(out, || add_index(layout, index, name, options, ctx), DescriptorHandle::new))
 }
 
 /// parb_layout_add_index that returns at once; the entry comes from parb_op_take_descriptor.
@@ -352,7 +352,7 @@ pub unsafe extern "C" fn parb_layout_add_index_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, add_index(layout, index, name, options, ctx)))
+    call(|| start(out, || add_index(layout, index, name, options, ctx)))
 }
 
 unsafe fn add_index(
@@ -386,7 +386,7 @@ pub unsafe extern "C" fn parb_layout_replace_image(
     ctx: *const parb_ctx,
     out: *mut *mut parb_descriptor,
 ) -> *mut parb_error {
-    call(|| put_waited(out, replace_image(layout, image, name, options, ctx)?, DescriptorHandle::new))
+    call(|| put_waited(out, || replace_image(layout, image, name, options, ctx), DescriptorHandle::new))
 }
 
 /// parb_layout_replace_image that returns at once; the entry comes from parb_op_take_descriptor.
@@ -403,7 +403,7 @@ pub unsafe extern "C" fn parb_layout_replace_image_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, replace_image(layout, image, name, options, ctx)))
+    call(|| start(out, || replace_image(layout, image, name, options, ctx)))
 }
 
 unsafe fn replace_image(
@@ -435,7 +435,7 @@ pub unsafe extern "C" fn parb_layout_replace_index(
     ctx: *const parb_ctx,
     out: *mut *mut parb_descriptor,
 ) -> *mut parb_error {
-    call(|| put_waited(out, replace_index(layout, index, name, options, ctx)?, DescriptorHandle::new))
+    call(|| put_waited(out, || replace_index(layout, index, name, options, ctx), DescriptorHandle::new))
 }
 
 /// parb_layout_replace_index that returns at once; the entry comes from parb_op_take_descriptor.
@@ -452,7 +452,7 @@ pub unsafe extern "C" fn parb_layout_replace_index_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, replace_index(layout, index, name, options, ctx)))
+    call(|| start(out, || replace_index(layout, index, name, options, ctx)))
 }
 
 unsafe fn replace_index(
@@ -483,7 +483,7 @@ pub unsafe extern "C" fn parb_layout_remove(
     ctx: *const parb_ctx,
     out: *mut *mut parb_strings,
 ) -> *mut parb_error {
-    call(|| put_waited(out, remove(layout, matcher, options, ctx)?, Strings::new))
+    call(|| put_waited(out, || remove(layout, matcher, options, ctx), Strings::new))
 }
 
 /// parb_layout_remove that returns at once; the digests come from parb_op_take_strings.
@@ -499,7 +499,7 @@ pub unsafe extern "C" fn parb_layout_remove_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, remove(layout, matcher, options, ctx)))
+    call(|| start(out, || remove(layout, matcher, options, ctx)))
 }
 
 unsafe fn remove(
@@ -548,7 +548,7 @@ pub unsafe extern "C" fn parb_layout_annotate_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, annotate(layout, matcher, key, value, options, ctx)))
+    call(|| start(out, || annotate(layout, matcher, key, value, options, ctx)))
 }
 
 unsafe fn annotate(
@@ -582,7 +582,7 @@ pub unsafe extern "C" fn parb_layout_gc(
     ctx: *const parb_ctx,
     out: *mut *mut parb_strings,
 ) -> *mut parb_error {
-    call(|| put_waited(out, gc(layout, options, ctx)?, Strings::new))
+    call(|| put_waited(out, || gc(layout, options, ctx), Strings::new))
 }
 
 /// parb_layout_gc that returns at once; the list comes from parb_op_take_strings.
@@ -596,7 +596,7 @@ pub unsafe extern "C" fn parb_layout_gc_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, gc(layout, options, ctx)))
+    call(|| start(out, || gc(layout, options, ctx)))
 }
 
 unsafe fn gc(
@@ -623,7 +623,7 @@ pub unsafe extern "C" fn parb_layout_fsck(
     ctx: *const parb_ctx,
     out: *mut *mut parb_report,
 ) -> *mut parb_error {
-    call(|| put_waited(out, fsck(layout, options, ctx)?, ReportHandle::new))
+    call(|| put_waited(out, || fsck(layout, options, ctx), ReportHandle::new))
 }
 
 /// parb_layout_fsck that returns at once; the report comes from parb_op_take_report.
@@ -637,7 +637,7 @@ pub unsafe extern "C" fn parb_layout_fsck_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, fsck(layout, options, ctx)))
+    call(|| start(out, || fsck(layout, options, ctx)))
 }
 
 unsafe fn fsck(layout: *const parb_layout, options: *const parb_options, ctx: *const parb_ctx) -> Result<Task<Report>> {
@@ -653,5 +653,5 @@ unsafe fn fsck(layout: *const parb_layout, options: *const parb_options, ctx: *c
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn parb_sink_layout(layout: *const parb_layout, out: *mut *mut parb_sink) -> *mut parb_error {
-    call(|| put(out, SinkHandle::layout(&layout.get("layout")?.layout)))
+    call(|| put(out, || Ok(SinkHandle::layout(&layout.get("layout")?.layout))))
 }

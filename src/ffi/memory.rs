@@ -1,24 +1,25 @@
 //! Memory: images and indexes that are held in the process.
 
-use crate::ffi::boundary::{Opaque, Pointer, bounds, call, free, get, put, put_waited};
+use crate::ffi::boundary::{Opaque, Pointer, bounds, call, free, get, new, put, put_waited};
 use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
 use crate::ffi::image::{ImageHandle, parb_image};
 use crate::ffi::index::{IndexHandle, parb_index};
-use crate::ffi::layer::parb_sink;
 use crate::ffi::lists::{Strings, parb_strings};
 use crate::ffi::op::{parb_op, start};
 use crate::ffi::options::{options_of, parb_options};
+use crate::ffi::sink::parb_sink;
 use crate::ffi::text::{optional_text, text};
 use crate::{Image, Index, MemoryStore, Result, SinkHandle, Task};
 use std::ffi::c_char;
+use std::ptr::null_mut;
 
 /// A store of images and indexes in memory, shared between threads. Yours to free.
 pub struct parb_memory {
     _private: [u8; 0],
 }
 
-// SAFETY: made by `put` only.
+// SAFETY: made by `put` and `new` only.
 unsafe impl Opaque for parb_memory {
     type Value = MemoryStore;
     const NAME: &'static str = "parb_memory";
@@ -34,7 +35,16 @@ unsafe impl Opaque for parb_memory {
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn parb_memory_new(max_bytes: u64, out: *mut *mut parb_memory) -> *mut parb_error {
-    call(|| put(out, MemoryStore::new(max_bytes)?))
+    call(|| put(out, || MemoryStore::new(max_bytes)))
+}
+
+/// Another handle for the same store; NULL for NULL.
+///
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn parb_memory_clone(memory: *const parb_memory) -> *mut parb_memory {
+    get(null_mut(), || Ok(new(memory.get("memory")?.clone())))
 }
 
 /// Frees a store. NULL is fine. Values that were had from it keep what they need.
@@ -79,7 +89,7 @@ pub unsafe extern "C" fn parb_memory_put_image_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, memory_put_image(memory, name, image, options, ctx)))
+    call(|| start(out, || memory_put_image(memory, name, image, options, ctx)))
 }
 
 unsafe fn memory_put_image(
@@ -128,7 +138,7 @@ pub unsafe extern "C" fn parb_memory_put_index_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, memory_put_index(memory, name, index, options, ctx)))
+    call(|| start(out, || memory_put_index(memory, name, index, options, ctx)))
 }
 
 unsafe fn memory_put_index(
@@ -159,7 +169,7 @@ pub unsafe extern "C" fn parb_memory_image(
     ctx: *const parb_ctx,
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
-    call(|| put_waited(out, memory_image(memory, name_or_digest, options, ctx)?, ImageHandle::new))
+    call(|| put_waited(out, || memory_image(memory, name_or_digest, options, ctx), ImageHandle::new))
 }
 
 /// parb_memory_image that returns at once; the image comes from parb_op_take_image.
@@ -174,7 +184,7 @@ pub unsafe extern "C" fn parb_memory_image_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, memory_image(memory, name_or_digest, options, ctx)))
+    call(|| start(out, || memory_image(memory, name_or_digest, options, ctx)))
 }
 
 unsafe fn memory_image(
@@ -203,7 +213,7 @@ pub unsafe extern "C" fn parb_memory_index(
     ctx: *const parb_ctx,
     out: *mut *mut parb_index,
 ) -> *mut parb_error {
-    call(|| put_waited(out, memory_index(memory, name_or_digest, options, ctx)?, IndexHandle::new))
+    call(|| put_waited(out, || memory_index(memory, name_or_digest, options, ctx), IndexHandle::new))
 }
 
 /// parb_memory_index that returns at once; the index comes from parb_op_take_index.
@@ -218,7 +228,7 @@ pub unsafe extern "C" fn parb_memory_index_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, memory_index(memory, name_or_digest, options, ctx)))
+    call(|| start(out, || memory_index(memory, name_or_digest, options, ctx)))
 }
 
 unsafe fn memory_index(
@@ -252,7 +262,7 @@ pub unsafe extern "C" fn parb_memory_remove(
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn parb_memory_names(memory: *const parb_memory, out: *mut *mut parb_strings) -> *mut parb_error {
-    call(|| put(out, Strings::new(memory.get("memory")?.names())))
+    call(|| put(out, || Ok(Strings::new(memory.get("memory")?.names()))))
 }
 
 /// How many bytes are in it, with those on their way in.
@@ -270,5 +280,5 @@ pub unsafe extern "C" fn parb_memory_size(memory: *const parb_memory) -> u64 {
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn parb_sink_memory(memory: *const parb_memory, out: *mut *mut parb_sink) -> *mut parb_error {
-    call(|| put(out, SinkHandle::memory(memory.get("memory")?)))
+    call(|| put(out, || Ok(SinkHandle::memory(memory.get("memory")?))))
 }

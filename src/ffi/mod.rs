@@ -9,7 +9,7 @@ mod boundary;
 mod foreign;
 mod text;
 
-// In the order of the header.
+// In the order of the header. Files whose comments begin with the same title are one section.
 mod library;
 
 mod error;
@@ -36,7 +36,17 @@ mod config;
 
 mod index;
 
+mod sink;
+
+mod layer_from;
+
+mod layer_writer;
+
 mod layer;
+
+mod layer_builder;
+
+mod reader;
 
 mod toc;
 

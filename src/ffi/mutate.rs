@@ -30,7 +30,7 @@ pub unsafe extern "C" fn parb_image_recompress(
     ctx: *const parb_ctx,
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
-    call(|| put_waited(out, image_recompress(image, options, ctx)?, ImageHandle::new))
+    call(|| put_waited(out, || image_recompress(image, options, ctx), ImageHandle::new))
 }
 
 /// parb_image_recompress that returns at once; the image comes from parb_op_take_image.
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn parb_image_recompress_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, image_recompress(image, options, ctx)))
+    call(|| start(out, || image_recompress(image, options, ctx)))
 }
 
 unsafe fn image_recompress(
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn parb_image_with_time(
     ctx: *const parb_ctx,
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
-    call(|| put_waited(out, with_time(image, rfc3339, options, ctx)?, ImageHandle::new))
+    call(|| put_waited(out, || with_time(image, rfc3339, options, ctx), ImageHandle::new))
 }
 
 /// parb_image_with_time that returns at once; the image comes from parb_op_take_image.
@@ -91,7 +91,7 @@ pub unsafe extern "C" fn parb_image_with_time_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, with_time(image, rfc3339, options, ctx)))
+    call(|| start(out, || with_time(image, rfc3339, options, ctx)))
 }
 
 unsafe fn with_time(
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn parb_image_canonical(
     ctx: *const parb_ctx,
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
-    call(|| put_waited(out, image_canonical(image, options, ctx)?, ImageHandle::new))
+    call(|| put_waited(out, || image_canonical(image, options, ctx), ImageHandle::new))
 }
 
 /// parb_image_canonical that returns at once; the image comes from parb_op_take_image.
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn parb_image_canonical_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, image_canonical(image, options, ctx)))
+    call(|| start(out, || image_canonical(image, options, ctx)))
 }
 
 unsafe fn image_canonical(
@@ -167,7 +167,7 @@ pub unsafe extern "C" fn parb_image_rebase(
     ctx: *const parb_ctx,
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
-    call(|| put_waited(out, image_rebase(image, old_base, new_base, name, options, ctx)?, ImageHandle::new))
+    call(|| put_waited(out, || image_rebase(image, old_base, new_base, name, options, ctx), ImageHandle::new))
 }
 
 /// parb_image_rebase that returns at once; the image comes from parb_op_take_image. `name` may be NULL.
@@ -184,7 +184,7 @@ pub unsafe extern "C" fn parb_image_rebase_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, image_rebase(image, old_base, new_base, name, options, ctx)))
+    call(|| start(out, || image_rebase(image, old_base, new_base, name, options, ctx)))
 }
 
 unsafe fn image_rebase(
@@ -219,7 +219,7 @@ pub unsafe extern "C" fn parb_index_rebase(
     ctx: *const parb_ctx,
     out: *mut *mut parb_index,
 ) -> *mut parb_error {
-    call(|| put_waited(out, index_rebase(index, old_base, new_base, name, options, ctx)?, IndexHandle::new))
+    call(|| put_waited(out, || index_rebase(index, old_base, new_base, name, options, ctx), IndexHandle::new))
 }
 
 /// parb_index_rebase that returns at once; the index comes from parb_op_take_index. `name` may be NULL.
@@ -236,7 +236,7 @@ pub unsafe extern "C" fn parb_index_rebase_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, index_rebase(index, old_base, new_base, name, options, ctx)))
+    call(|| start(out, || index_rebase(index, old_base, new_base, name, options, ctx)))
 }
 
 unsafe fn index_rebase(
@@ -269,7 +269,7 @@ pub unsafe extern "C" fn parb_image_convert(
     ctx: *const parb_ctx,
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
-    call(|| put_waited(out, image_convert(image, oci_or_docker, options, ctx)?, ImageHandle::new))
+    call(|| put_waited(out, || image_convert(image, oci_or_docker, options, ctx), ImageHandle::new))
 }
 
 /// parb_image_convert that returns at once; the image comes from parb_op_take_image.
@@ -284,7 +284,7 @@ pub unsafe extern "C" fn parb_image_convert_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, image_convert(image, oci_or_docker, options, ctx)))
+    call(|| start(out, || image_convert(image, oci_or_docker, options, ctx)))
 }
 
 unsafe fn image_convert(
@@ -313,7 +313,7 @@ pub unsafe extern "C" fn parb_index_convert(
     ctx: *const parb_ctx,
     out: *mut *mut parb_index,
 ) -> *mut parb_error {
-    call(|| put_waited(out, index_convert(index, oci_or_docker, options, ctx)?, IndexHandle::new))
+    call(|| put_waited(out, || index_convert(index, oci_or_docker, options, ctx), IndexHandle::new))
 }
 
 /// parb_index_convert that returns at once; the index comes from parb_op_take_index.
@@ -328,7 +328,7 @@ pub unsafe extern "C" fn parb_index_convert_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, index_convert(index, oci_or_docker, options, ctx)))
+    call(|| start(out, || index_convert(index, oci_or_docker, options, ctx)))
 }
 
 unsafe fn index_convert(
@@ -357,7 +357,7 @@ pub unsafe extern "C" fn parb_layer_for_windows(
     ctx: *const parb_ctx,
     out: *mut *mut parb_layer,
 ) -> *mut parb_error {
-    call(|| put_waited(out, layer_for_windows(layer, options, ctx)?, LayerHandle::new))
+    call(|| put_waited(out, || layer_for_windows(layer, options, ctx), LayerHandle::new))
 }
 
 /// parb_layer_for_windows that returns at once; the layer comes from parb_op_take_layer.
@@ -371,7 +371,7 @@ pub unsafe extern "C" fn parb_layer_for_windows_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, layer_for_windows(layer, options, ctx)))
+    call(|| start(out, || layer_for_windows(layer, options, ctx)))
 }
 
 unsafe fn layer_for_windows(
@@ -402,7 +402,7 @@ pub unsafe extern "C" fn parb_image_edit_file(
     ctx: *const parb_ctx,
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
-    call(|| put_waited(out, image_edit_file(image, path, data, len, options, ctx)?, ImageHandle::new))
+    call(|| put_waited(out, || image_edit_file(image, path, data, len, options, ctx), ImageHandle::new))
 }
 
 /// parb_image_edit_file that returns at once; the image comes from parb_op_take_image.
@@ -419,7 +419,7 @@ pub unsafe extern "C" fn parb_image_edit_file_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, image_edit_file(image, path, data, len, options, ctx)))
+    call(|| start(out, || image_edit_file(image, path, data, len, options, ctx)))
 }
 
 unsafe fn image_edit_file(
@@ -453,7 +453,7 @@ pub unsafe extern "C" fn parb_image_remove_file(
     ctx: *const parb_ctx,
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
-    call(|| put_waited(out, image_remove_file(image, path, options, ctx)?, ImageHandle::new))
+    call(|| put_waited(out, || image_remove_file(image, path, options, ctx), ImageHandle::new))
 }
 
 /// parb_image_remove_file that returns at once; the image comes from parb_op_take_image.
@@ -468,7 +468,7 @@ pub unsafe extern "C" fn parb_image_remove_file_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, image_remove_file(image, path, options, ctx)))
+    call(|| start(out, || image_remove_file(image, path, options, ctx)))
 }
 
 unsafe fn image_remove_file(

@@ -3,7 +3,7 @@
 use crate::engine::{Engine, Task};
 use crate::error::{Code, Error, Result};
 use crate::ffi::archive::{ArchiveHandle, parb_archive};
-use crate::ffi::boundary::{Opaque, Pointer, bounds, call, free, get, put, wants};
+use crate::ffi::boundary::{Opaque, Pointer, bounds, call, free, get, put};
 use crate::ffi::cache::parb_cache;
 use crate::ffi::config::{ConfigHandle, parb_config};
 use crate::ffi::context::parb_ctx;
@@ -13,9 +13,11 @@ use crate::ffi::filesystem::{FilesHandle, parb_files};
 use crate::ffi::foreign::{Foreign, parb_destroy_cb};
 use crate::ffi::image::{ImageHandle, parb_image};
 use crate::ffi::index::{IndexHandle, parb_index};
-use crate::ffi::layer::{LayerHandle, parb_layer, parb_layer_writer, parb_reader};
+use crate::ffi::layer::{LayerHandle, parb_layer};
+use crate::ffi::layer_writer::parb_layer_writer;
 use crate::ffi::layout::{LayoutHandle, parb_layout};
 use crate::ffi::lists::{Strings, parb_buf, parb_strings};
+use crate::ffi::reader::parb_reader;
 use crate::ffi::reference::{DescriptorHandle, parb_descriptor};
 use crate::ffi::report::{ReportHandle, parb_report};
 use crate::{
@@ -85,14 +87,18 @@ impl Op {
     }
 }
 
-/// Hands a task to C, unless it failed before it started.
-pub(crate) unsafe fn start<T: Send + 'static>(out: *mut *mut parb_op, task: Result<Task<T>>) -> Result<()> {
-    wants(out, "out")?;
-    let task = task?;
-    match task.refusal() {
-        Some(e) => Err(e),
-        None => put(out, Op { task: Box::new(task), engine: Engine::get()? }),
-    }
+/// Begins a task and hands it to C, unless it fails before it starts.
+pub(crate) unsafe fn start<T: Send + 'static>(
+    out: *mut *mut parb_op,
+    task: impl FnOnce() -> Result<Task<T>>,
+) -> Result<()> {
+    put(out, || {
+        let task = task()?;
+        match task.refusal() {
+            Some(e) => Err(e),
+            None => Ok(Op { task: Box::new(task), engine: Engine::get()? }),
+        }
+    })
 }
 
 /// Whether the operation is done, so that nothing about it waits any more. false for NULL.
@@ -330,6 +336,5 @@ unsafe fn take_into<T: Send + 'static, O: Opaque>(
     wrap: impl FnOnce(T) -> O::Value,
 ) -> Result<()> {
     let op = op.get("op")?;
-    wants(out, "out")?;
-    put(out, wrap(op.take::<T>()?))
+    put(out, || Ok(wrap(op.take::<T>()?)))
 }

@@ -2,8 +2,8 @@
 
 use crate::error::invalid;
 use crate::ffi::boundary::{Draft, Opaque, Pointer, edit, free, get, new, optional};
-use crate::ffi::layer::parb_sink;
 use crate::ffi::reference::parb_ref;
+use crate::ffi::sink::parb_sink;
 use crate::ffi::text::text;
 use crate::{ArchiveFormat, CompressionOptions, Format, Options, Result};
 use std::ffi::c_char;

@@ -3,16 +3,17 @@
 use crate::digest::Digest;
 use crate::error::{Code, Error, invalid};
 use crate::ffi::boundary::{
-    Draft, Lent, Opaque, Pointer, alone, bounds, call, edit, free, get, new, put, put_waited, slice, wants,
+    Draft, Lent, Opaque, Pointer, alone, bounds, call, edit, free, get, new, put, put_waited, slice,
 };
 use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
 use crate::ffi::foreign::{Foreign, answered, parb_destroy_cb};
 use crate::ffi::image::{ImageHandle, parb_image};
 use crate::ffi::index::{IndexHandle, parb_index};
-use crate::ffi::layer::{LayerHandle, parb_layer, parb_source};
+use crate::ffi::layer::{LayerHandle, parb_layer};
 use crate::ffi::op::{parb_op, start};
 use crate::ffi::options::{options_of, parb_options};
+use crate::ffi::reader::parb_source;
 use crate::ffi::reference::{DescriptorHandle, parb_descriptor};
 use crate::ffi::text::{optional_text, text};
 use crate::options::Format;
@@ -188,11 +189,12 @@ pub unsafe extern "C" fn parb_image_from_parts(
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
     call(|| {
-        wants(out, "out")?;
-        let manifest = Bytes::copy_from_slice(slice(manifest, len, "manifest")?);
-        let blobs = blobs.get("blobs")?.ready()?;
-        options_of(options)?.only("parb_image_from_parts", &[])?;
-        put(out, ImageHandle::new(Image::from_parts(manifest, &blobs)?))
+        put(out, || {
+            let manifest = Bytes::copy_from_slice(slice(manifest, len, "manifest")?);
+            let blobs = blobs.get("blobs")?.ready()?;
+            options_of(options)?.only("parb_image_from_parts", &[])?;
+            Ok(ImageHandle::new(Image::from_parts(manifest, &blobs)?))
+        })
     })
 }
 
@@ -212,11 +214,12 @@ pub unsafe extern "C" fn parb_index_from_parts(
     out: *mut *mut parb_index,
 ) -> *mut parb_error {
     call(|| {
-        wants(out, "out")?;
-        let index = Bytes::copy_from_slice(slice(index, len, "index")?);
-        let blobs = blobs.get("blobs")?.ready()?;
-        options_of(options)?.only("parb_index_from_parts", &[])?;
-        put(out, IndexHandle::new(Index::from_parts(index, &blobs)?))
+        put(out, || {
+            let index = Bytes::copy_from_slice(slice(index, len, "index")?);
+            let blobs = blobs.get("blobs")?.ready()?;
+            options_of(options)?.only("parb_index_from_parts", &[])?;
+            Ok(IndexHandle::new(Index::from_parts(index, &blobs)?))
+        })
     })
 }
 
@@ -241,15 +244,16 @@ pub unsafe extern "C" fn parb_layer_from_parts(
     out: *mut *mut parb_layer,
 ) -> *mut parb_error {
     call(|| {
-        wants(out, "out")?;
-        let media_type = MediaType::new(text(media_type, "media_type")?.to_owned());
-        let digest = text(digest, "digest")?.parse()?;
-        let diff_id = optional_text(diff_id, "diff_id")?.map(str::parse::<Digest>).transpose()?;
-        let blobs = blobs.get("blobs")?.ready()?;
-        options_of(options)?.only("parb_layer_from_parts", &[])?;
-        let descriptor = Descriptor::new(media_type, digest, size);
-        let plain = u64::try_from(uncompressed_size).ok(); // -1 is no size
-        put(out, LayerHandle::new(Layer::from_parts(descriptor, diff_id, plain, &blobs)?))
+        put(out, || {
+            let media_type = MediaType::new(text(media_type, "media_type")?.to_owned());
+            let digest = text(digest, "digest")?.parse()?;
+            let diff_id = optional_text(diff_id, "diff_id")?.map(str::parse::<Digest>).transpose()?;
+            let blobs = blobs.get("blobs")?.ready()?;
+            options_of(options)?.only("parb_layer_from_parts", &[])?;
+            let descriptor = Descriptor::new(media_type, digest, size);
+            let plain = u64::try_from(uncompressed_size).ok(); // -1 is no size
+            Ok(LayerHandle::new(Layer::from_parts(descriptor, diff_id, plain, &blobs)?))
+        })
     })
 }
 
@@ -269,11 +273,12 @@ pub unsafe extern "C" fn parb_layer_fixed(
     out: *mut *mut parb_layer,
 ) -> *mut parb_error {
     call(|| {
-        wants(out, "out")?;
-        let data = Bytes::copy_from_slice(slice(data, len, "data")?);
-        let media_type = MediaType::new(text(media_type, "media_type")?.to_owned());
-        options_of(options)?.only("parb_layer_fixed", &[])?;
-        put(out, LayerHandle::new(Layer::fixed(data, media_type)?))
+        put(out, || {
+            let data = Bytes::copy_from_slice(slice(data, len, "data")?);
+            let media_type = MediaType::new(text(media_type, "media_type")?.to_owned());
+            options_of(options)?.only("parb_layer_fixed", &[])?;
+            Ok(LayerHandle::new(Layer::fixed(data, media_type)?))
+        })
     })
 }
 
@@ -286,10 +291,7 @@ pub unsafe extern "C" fn parb_layer_fixed(
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn parb_image_empty(options: *const parb_options, out: *mut *mut parb_image) -> *mut parb_error {
-    call(|| {
-        wants(out, "out")?;
-        put(out, ImageHandle::new(Image::empty(format_of(options, "parb_image_empty")?)?))
-    })
+    call(|| put(out, || Ok(ImageHandle::new(Image::empty(format_of(options, "parb_image_empty")?)?))))
 }
 
 /// An index of nothing. Never blocks.
@@ -301,10 +303,7 @@ pub unsafe extern "C" fn parb_image_empty(options: *const parb_options, out: *mu
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn parb_index_empty(options: *const parb_options, out: *mut *mut parb_index) -> *mut parb_error {
-    call(|| {
-        wants(out, "out")?;
-        put(out, IndexHandle::new(Index::empty(format_of(options, "parb_index_empty")?)?))
-    })
+    call(|| put(out, || Ok(IndexHandle::new(Index::empty(format_of(options, "parb_index_empty")?)?))))
 }
 
 unsafe fn format_of(options: *const parb_options, call: &str) -> Result<Format> {
@@ -331,7 +330,7 @@ pub unsafe extern "C" fn parb_image_from_config(
     ctx: *const parb_ctx,
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
-    call(|| put_waited(out, image_from_config(config, len, layers, count, options, ctx)?, ImageHandle::new))
+    call(|| put_waited(out, || image_from_config(config, len, layers, count, options, ctx), ImageHandle::new))
 }
 
 /// parb_image_from_config that returns at once; the image comes from parb_op_take_image.
@@ -348,7 +347,7 @@ pub unsafe extern "C" fn parb_image_from_config_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, image_from_config(config, len, layers, count, options, ctx)))
+    call(|| start(out, || image_from_config(config, len, layers, count, options, ctx)))
 }
 
 unsafe fn image_from_config(

@@ -114,17 +114,15 @@ impl Queue {
 #[must_use]
 pub unsafe extern "C" fn parb_queue_new(out: *mut *mut parb_queue) -> *mut parb_error {
     call(|| {
-        wants(out, "out")?;
-        let wakeup = Wakeup::new()?;
-        put(
-            out,
-            QueueHandle(Arc::new(Queue {
+        put(out, || {
+            let wakeup = Wakeup::new()?;
+            Ok(QueueHandle(Arc::new(Queue {
                 pid: std::process::id(),
                 state: Mutex::default(),
                 ready: Condvar::new(),
                 wakeup,
-            })),
-        )
+            })))
+        })
     })
 }
 
@@ -188,13 +186,12 @@ pub unsafe extern "C" fn parb_queue_take(
             return Err(Error::new(Code::Forked, "a queue of the parent process, whose operations are not done here"));
         }
         wants(out_tags, "out_tags")?;
-        wants(out_n, "out_n")?;
         if cap == 0 {
             return Err(invalid("cap is 0"));
         }
         let tags = std::slice::from_raw_parts_mut(out_tags, cap);
         let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
-        put_plain(out_n, queue.take(timeout, tags)?, "out_n")
+        put_plain(out_n, "out_n", || queue.take(timeout, tags))
     })
 }
 

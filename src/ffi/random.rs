@@ -26,7 +26,7 @@ pub unsafe extern "C" fn parb_layer_random(
     ctx: *const parb_ctx,
     out: *mut *mut parb_layer,
 ) -> *mut parb_error {
-    call(|| put_waited(out, layer_random(size, seed, options, ctx)?, LayerHandle::new))
+    call(|| put_waited(out, || layer_random(size, seed, options, ctx), LayerHandle::new))
 }
 
 /// parb_layer_random that returns at once; the layer comes from parb_op_take_layer.
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn parb_layer_random_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, layer_random(size, seed, options, ctx)))
+    call(|| start(out, || layer_random(size, seed, options, ctx)))
 }
 
 unsafe fn layer_random(
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn parb_image_random(
     ctx: *const parb_ctx,
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
-    call(|| put_waited(out, image_random(layers, layer_size, seed, options, ctx)?, ImageHandle::new))
+    call(|| put_waited(out, || image_random(layers, layer_size, seed, options, ctx), ImageHandle::new))
 }
 
 /// parb_image_random that returns at once; the image comes from parb_op_take_image.
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn parb_image_random_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, image_random(layers, layer_size, seed, options, ctx)))
+    call(|| start(out, || image_random(layers, layer_size, seed, options, ctx)))
 }
 
 unsafe fn image_random(
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn parb_index_random(
     ctx: *const parb_ctx,
     out: *mut *mut parb_index,
 ) -> *mut parb_error {
-    call(|| put_waited(out, index_random(images, layers, layer_size, seed, options, ctx)?, IndexHandle::new))
+    call(|| put_waited(out, || index_random(images, layers, layer_size, seed, options, ctx), IndexHandle::new))
 }
 
 /// parb_index_random that returns at once; the index comes from parb_op_take_index.
@@ -132,7 +132,7 @@ pub unsafe extern "C" fn parb_index_random_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, index_random(images, layers, layer_size, seed, options, ctx)))
+    call(|| start(out, || index_random(images, layers, layer_size, seed, options, ctx)))
 }
 
 unsafe fn index_random(

@@ -1,6 +1,6 @@
 //! References and descriptors.
 
-use crate::ffi::boundary::{Lent, Opaque, Pointer, call, free, get, new, put, wants};
+use crate::ffi::boundary::{Lent, Opaque, Pointer, call, free, get, new, put};
 use crate::ffi::error::parb_error;
 use crate::ffi::lists::{Map, parb_map};
 use crate::ffi::options::{options_of, parb_options};
@@ -102,9 +102,10 @@ pub unsafe extern "C" fn parb_ref_parse(
     out: *mut *mut parb_ref,
 ) -> *mut parb_error {
     call(|| {
-        wants(out, "out")?;
-        options_of(options)?.only("parb_ref_parse", &[])?;
-        put(out, RefHandle::new(Reference::parse(self::text(text, "text")?)?))
+        put(out, || {
+            options_of(options)?.only("parb_ref_parse", &[])?;
+            Ok(RefHandle::new(Reference::parse(self::text(text, "text")?)?))
+        })
     })
 }
 
@@ -122,7 +123,7 @@ pub unsafe extern "C" fn parb_ref_with_tag(
 ) -> *mut parb_error {
     call(|| {
         let reference = reference.get("reference")?.reference();
-        put(out, RefHandle::new(reference.with_tag(text(tag, "tag")?)?))
+        put(out, || Ok(RefHandle::new(reference.with_tag(text(tag, "tag")?)?)))
     })
 }
 
@@ -140,7 +141,7 @@ pub unsafe extern "C" fn parb_ref_with_digest(
 ) -> *mut parb_error {
     call(|| {
         let reference = reference.get("reference")?.reference();
-        put(out, RefHandle::new(reference.with_digest(text(digest, "digest")?.parse()?)))
+        put(out, || Ok(RefHandle::new(reference.with_digest(text(digest, "digest")?.parse()?))))
     })
 }
 

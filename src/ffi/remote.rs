@@ -40,7 +40,7 @@ pub unsafe extern "C" fn parb_resolve(
     ctx: *const parb_ctx,
     out: *mut *mut parb_descriptor,
 ) -> *mut parb_error {
-    call(|| put_waited(out, resolve(client, reference, options, ctx)?, DescriptorHandle::new))
+    call(|| put_waited(out, || resolve(client, reference, options, ctx), DescriptorHandle::new))
 }
 
 /// parb_resolve that returns at once; the descriptor comes from parb_op_take_descriptor.
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn parb_resolve_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, resolve(client, reference, options, ctx)))
+    call(|| start(out, || resolve(client, reference, options, ctx)))
 }
 
 unsafe fn resolve(
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn parb_pull(
     ctx: *const parb_ctx,
     out: *mut *mut parb_image,
 ) -> *mut parb_error {
-    call(|| put_waited(out, pull(client, reference, options, ctx)?, ImageHandle::new))
+    call(|| put_waited(out, || pull(client, reference, options, ctx), ImageHandle::new))
 }
 
 /// parb_pull that returns at once; the image comes from parb_op_take_image.
@@ -100,7 +100,7 @@ pub unsafe extern "C" fn parb_pull_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, pull(client, reference, options, ctx)))
+    call(|| start(out, || pull(client, reference, options, ctx)))
 }
 
 unsafe fn pull(
@@ -128,7 +128,7 @@ pub unsafe extern "C" fn parb_pull_index(
     ctx: *const parb_ctx,
     out: *mut *mut parb_index,
 ) -> *mut parb_error {
-    call(|| put_waited(out, pull_index(client, reference, options, ctx)?, IndexHandle::new))
+    call(|| put_waited(out, || pull_index(client, reference, options, ctx), IndexHandle::new))
 }
 
 /// parb_pull_index that returns at once; the index comes from parb_op_take_index.
@@ -143,7 +143,7 @@ pub unsafe extern "C" fn parb_pull_index_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, pull_index(client, reference, options, ctx)))
+    call(|| start(out, || pull_index(client, reference, options, ctx)))
 }
 
 unsafe fn pull_index(
@@ -189,7 +189,7 @@ pub unsafe extern "C" fn parb_push_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, push(client, reference, image, options, ctx)))
+    call(|| start(out, || push(client, reference, image, options, ctx)))
 }
 
 unsafe fn push(
@@ -234,7 +234,7 @@ pub unsafe extern "C" fn parb_push_index_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, push_index(client, reference, index, options, ctx)))
+    call(|| start(out, || push_index(client, reference, index, options, ctx)))
 }
 
 unsafe fn push_index(
@@ -280,7 +280,7 @@ pub unsafe extern "C" fn parb_push_layer_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, push_layer(client, repository, layer, options, ctx)))
+    call(|| start(out, || push_layer(client, repository, layer, options, ctx)))
 }
 
 unsafe fn push_layer(

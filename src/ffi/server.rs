@@ -1,7 +1,7 @@
 //! The registry server.
 
 use crate::error::invalid;
-use crate::ffi::boundary::{Draft, Opaque, Pointer, bounds, call, edit, free, get, new, optional, put, wants};
+use crate::ffi::boundary::{Draft, Opaque, Pointer, bounds, call, edit, free, get, new, optional, put};
 use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
 use crate::ffi::lists::{Strings, parb_strings};
@@ -184,12 +184,13 @@ pub unsafe extern "C" fn parb_serve(
     out: *mut *mut parb_server,
 ) -> *mut parb_error {
     call(|| {
-        wants(out, "out")?;
-        bounds(ctx)?.check()?;
-        let options = optional(options, "options")?.map_or_else(|| Ok(ServerOptions::new()), Draft::ready)?;
-        let server = Server::start(&options)?;
-        let (url, ca_pem) = (c_string(server.url()), server.ca_pem().map(c_string));
-        put(out, ServerHandle { server, url, ca_pem })
+        put(out, || {
+            bounds(ctx)?.check()?;
+            let options = optional(options, "options")?.map_or_else(|| Ok(ServerOptions::new()), Draft::ready)?;
+            let server = Server::start(&options)?;
+            let (url, ca_pem) = (c_string(server.url()), server.ca_pem().map(c_string));
+            Ok(ServerHandle { server, url, ca_pem })
+        })
     })
 }
 
@@ -221,7 +222,7 @@ pub unsafe extern "C" fn parb_server_requests(
     server: *const parb_server,
     out: *mut *mut parb_strings,
 ) -> *mut parb_error {
-    call(|| put(out, Strings::new(server.get("server")?.server.requests())))
+    call(|| put(out, || Ok(Strings::new(server.get("server")?.server.requests()))))
 }
 
 /// Stops taking requests and blocks until those that run are done, or `ctx` ends. The handle is still to be freed.

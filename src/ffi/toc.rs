@@ -3,10 +3,11 @@
 use crate::ffi::boundary::{Pointer, bounds, call, get, put_waited};
 use crate::ffi::context::parb_ctx;
 use crate::ffi::error::parb_error;
-use crate::ffi::layer::{parb_layer, parb_reader};
+use crate::ffi::layer::parb_layer;
 use crate::ffi::lists::parb_buf;
 use crate::ffi::op::{parb_op, start};
 use crate::ffi::options::{options_of, parb_options};
+use crate::ffi::reader::parb_reader;
 use crate::ffi::text::text;
 use crate::{Reader, Result, Task};
 use bytes::Bytes;
@@ -40,7 +41,7 @@ pub unsafe extern "C" fn parb_layer_toc_json(
     ctx: *const parb_ctx,
     out: *mut *mut parb_buf,
 ) -> *mut parb_error {
-    call(|| put_waited(out, toc_json(layer, options, ctx)?, |bytes| bytes))
+    call(|| put_waited(out, || toc_json(layer, options, ctx), |bytes| bytes))
 }
 
 /// parb_layer_toc_json that returns at once; the JSON comes from parb_op_take_buf.
@@ -54,7 +55,7 @@ pub unsafe extern "C" fn parb_layer_toc_json_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, toc_json(layer, options, ctx)))
+    call(|| start(out, || toc_json(layer, options, ctx)))
 }
 
 unsafe fn toc_json(
@@ -86,7 +87,7 @@ pub unsafe extern "C" fn parb_layer_open_file(
     ctx: *const parb_ctx,
     out: *mut *mut parb_reader,
 ) -> *mut parb_error {
-    call(|| put_waited(out, open_file(layer, path, options, ctx)?, Mutex::new))
+    call(|| put_waited(out, || open_file(layer, path, options, ctx), Mutex::new))
 }
 
 /// parb_layer_open_file that returns at once; the reader comes from parb_op_take_reader.
@@ -101,7 +102,7 @@ pub unsafe extern "C" fn parb_layer_open_file_start(
     ctx: *const parb_ctx,
     out: *mut *mut parb_op,
 ) -> *mut parb_error {
-    call(|| start(out, open_file(layer, path, options, ctx)))
+    call(|| start(out, || open_file(layer, path, options, ctx)))
 }
 
 unsafe fn open_file(

@@ -5,10 +5,9 @@ use crate::context::Context;
 use crate::digest::{Digest, shown};
 use crate::error::{Code, Error, Result, invalid};
 use crate::image::Image;
-use crate::index::{Child, DEPTH, Index, NODES, too_deep};
+use crate::index::{Child, Index};
 use crate::matcher::{is_named, names_of};
 use crate::oci::{Descriptor, IndexManifest, Platform};
-use std::collections::HashSet;
 
 /// How many entries a message lists.
 const MAX_LISTED: usize = 10;
@@ -109,26 +108,8 @@ impl Layout {
 
     /// The manifest with this digest, wherever it stands.
     async fn with_digest(&self, ctx: &Context, entries: &IndexManifest, digest: &Digest) -> Result<Child> {
-        let (mut seen, mut todo) = (HashSet::new(), vec![(0, entries.clone())]);
-        while let Some((depth, index)) = todo.pop() {
-            if let Some(entry) = index.manifests().iter().find(|d| d.digest == *digest) {
-                return self.content().open(ctx, entry).await;
-            }
-            if depth >= DEPTH || seen.len() > NODES {
-                return Err(too_deep());
-            }
-            for entry in index.manifests().iter().filter(|d| d.media_type.is_index()) {
-                if seen.insert(entry.digest.clone()) {
-                    match self.content().open(ctx, entry).await {
-                        Ok(Child::Index(nested)) => todo.push((depth + 1, nested.manifest().clone())),
-                        Ok(Child::Image(_)) => {}
-                        Err(e) if e.code() == Code::NotFound => {} // an index may name more than is here
-                        Err(e) => return Err(e),
-                    }
-                }
-            }
-        }
-        Err(Error::new(Code::NotFound, "the layout has no manifest with this digest").subject(digest))
+        let found = self.content().find(ctx, entries, digest).await?;
+        found.ok_or_else(|| Error::new(Code::NotFound, "the layout has no manifest with this digest").subject(digest))
     }
 }
 

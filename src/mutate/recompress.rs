@@ -86,6 +86,6 @@ async fn recompress(image: &Image, home: &Home, options: &Options, ctx: &Context
 
 /// How a layer is compressed: its first bytes tell, not its media type.
 pub(super) async fn content(layer: &Layer, ctx: &Context) -> Result<Compression> {
-    let mut blocks = Blocks::new(layer.chunks(ctx).await?);
+    let mut blocks = Blocks::new(layer.chunks(ctx).await?, layer.home().place().engine.shelf());
     Ok(sniff(&blocks.peek().await?))
 }

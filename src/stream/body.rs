@@ -1,10 +1,11 @@
 //! The stream of bytes that is used all over the crate.
 
-use super::BLOCK;
+use crate::block::{BLOCK, Block, Shelf};
 use crate::error::{Code, Error, Result};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 
@@ -147,11 +148,12 @@ pub(crate) struct Blocks {
     front: Option<Bytes>,
     rest: Bytes,
     ended: bool,
+    shelf: Arc<Shelf>,
 }
 
 impl Blocks {
-    pub(crate) fn new(chunks: Chunks) -> Blocks {
-        Blocks { chunks, front: None, rest: Bytes::new(), ended: false }
+    pub(crate) fn new(chunks: Chunks, shelf: &Arc<Shelf>) -> Blocks {
+        Blocks { chunks, front: None, rest: Bytes::new(), ended: false, shelf: shelf.clone() }
     }
 
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
@@ -170,21 +172,21 @@ impl Blocks {
     }
 
     async fn fetch(&mut self) -> Result<Option<Bytes>> {
-        let mut block = BytesMut::new();
+        let mut block: Option<Block> = None;
         loop {
-            if block.is_empty() && self.rest.len() >= BLOCK {
+            if block.is_none() && self.rest.len() >= BLOCK {
                 return Ok(Some(self.rest.split_to(BLOCK))); // nothing to copy
             }
-            let n = self.rest.len().min(BLOCK - block.len());
-            if n > 0 && block.is_empty() {
-                block.reserve(BLOCK);
-            }
-            block.extend_from_slice(&self.rest.split_to(n));
-            if block.len() == BLOCK {
-                return Ok(Some(block.freeze()));
+            if !self.rest.is_empty() {
+                let bytes = block.get_or_insert_with(|| self.shelf.take()).bytes();
+                let n = self.rest.len().min(BLOCK - bytes.len());
+                bytes.extend_from_slice(&self.rest.split_to(n));
+                if bytes.len() == BLOCK {
+                    return Ok(block.map(Block::freeze));
+                }
             }
             match self.ended {
-                true => return Ok((!block.is_empty()).then(|| block.freeze())),
+                true => return Ok(block.map(Block::freeze)),
                 false => match self.chunks.next().await? {
                     Some(chunk) => self.rest = chunk,
                     None => self.ended = true,
@@ -222,7 +224,7 @@ mod tests {
                 all.extend_from_slice(&chunk);
                 chunks.push(Ok(Bytes::from(chunk)));
             }
-            let mut blocks = Blocks::new(Chunks::from_stream(stream::iter(chunks)));
+            let mut blocks = Blocks::new(Chunks::from_stream(stream::iter(chunks)), &Arc::default());
             let head = now(blocks.peek()).unwrap();
             assert!(head == all[..all.len().min(BLOCK)]);
             for block in all.chunks(BLOCK) {
@@ -237,7 +239,7 @@ mod tests {
     #[test]
     fn the_rest_of_the_blocks_is_complete() {
         let all: Vec<u8> = (0..3 * BLOCK + 5).map(|i| (i / 1000) as u8).collect();
-        let mut blocks = Blocks::new(Chunks::from_bytes(all.clone()));
+        let mut blocks = Blocks::new(Chunks::from_bytes(all.clone()), &Arc::default());
         now(blocks.next()).unwrap();
         now(blocks.peek()).unwrap();
         assert!(now(blocks.into_chunks().collect(all.len())).unwrap() == all[BLOCK..]);

@@ -67,7 +67,7 @@ pub(crate) async fn encode(
     });
     let mut progress = move || progress(read.load(Relaxed));
 
-    let mut blocks = Blocks::new(chunks);
+    let mut blocks = Blocks::new(chunks, engine.shelf());
     let found = sniff(&blocks.peek().await?);
     let wanted = options.kind.unwrap_or(if found == Compression::None { Compression::Gzip } else { found });
     let work = Work { engine, stats };
@@ -78,7 +78,7 @@ pub(crate) async fn encode(
     let shop = estargz::Shop { engine, stats, spool_dir };
     if wanted == Compression::Estargz && found == Compression::Gzip {
         let (kept, toc) = shop.keep(blocks.into_chunks()).await?;
-        blocks = Blocks::new(kept.open(0));
+        blocks = Blocks::new(kept.open(0), engine.shelf());
         if toc.is_some() {
             let encoded = work.pass_through(blocks, wanted, out, progress).await?;
             return Ok(Encoded { toc, ..encoded });
@@ -86,7 +86,7 @@ pub(crate) async fn encode(
     }
     if found != Compression::None {
         let plain = decompressed(engine, blocks.into_chunks(), None, Limits::default(), stats);
-        blocks = Blocks::new(plain);
+        blocks = Blocks::new(plain, engine.shelf());
     }
     if wanted == Compression::Estargz {
         tar::check_head(&blocks.peek().await?)?;
@@ -247,7 +247,8 @@ impl Work<'_> {
             inner_tx.finish().await
         };
         let looking = async {
-            let mut plain = Blocks::new(decompressed(self.engine, inner, None, Limits::default(), self.stats));
+            let mut plain =
+                Blocks::new(decompressed(self.engine, inner, None, Limits::default(), self.stats), self.engine.shelf());
             tar::check_head(&plain.peek().await?)?;
             let (mut hash, mut size) = (self.hashing(), 0);
             while let Some(block) = plain.next().await? {

@@ -1,6 +1,7 @@
 //! Local files, and other readers that never wait long, as streams. Each read is a job, one ahead of the consumer.
 
 use super::{BLOCK, Chunks};
+use crate::block::Shelf;
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
 use crate::pool::Job;
@@ -19,15 +20,24 @@ pub(crate) fn read_file(
     len: u64,
 ) -> Chunks {
     let slice = Slice { file: file.into(), subject: subject.into(), at: offset, left: len };
-    ahead(engine, slice, |slice| slice.block())
+    ahead(engine, slice, |slice, shelf| slice.block(shelf))
 }
 
 /// All of `reader`, on the pool: for what reads local things only.
 pub(crate) fn read_all(engine: &Arc<Engine>, reader: Box<dyn Read + Send>) -> Chunks {
-    ahead(engine, reader, |reader| {
-        let mut block = Vec::with_capacity(BLOCK);
-        reader.by_ref().take(BLOCK as u64).read_to_end(&mut block)?;
-        Ok(block.into())
+    ahead(engine, reader, |reader, shelf| {
+        let mut block = shelf.take_len(BLOCK);
+        let mut len = 0;
+        while len < BLOCK {
+            match reader.read(&mut block.bytes()[len..]) {
+                Ok(0) => break,
+                Ok(n) => len += n,
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        block.bytes().truncate(len);
+        Ok(block.freeze())
     })
 }
 
@@ -39,10 +49,10 @@ struct Slice {
 }
 
 impl Slice {
-    fn block(&mut self) -> Result<Bytes> {
+    fn block(&mut self, shelf: &Arc<Shelf>) -> Result<Bytes> {
         let len = self.left.min(BLOCK as u64);
-        let mut block = vec![0; len as usize];
-        self.file.read_exact_at(&mut block, self.at).map_err(|e| match e.kind() {
+        let mut block = shelf.take_len(len as usize);
+        self.file.read_exact_at(block.bytes(), self.at).map_err(|e| match e.kind() {
             std::io::ErrorKind::UnexpectedEof => {
                 Error::new(Code::Io, "the file became shorter while it was read").subject(&self.subject)
             }
@@ -50,7 +60,7 @@ impl Slice {
         })?;
         self.at += len;
         self.left -= len;
-        Ok(block.into())
+        Ok(block.freeze())
     }
 }
 
@@ -60,12 +70,13 @@ type Read1<S> = Job<(S, Result<Bytes>)>;
 fn ahead<S: Send + 'static>(
     engine: &Arc<Engine>,
     state: S,
-    read: impl Fn(&mut S) -> Result<Bytes> + Send + Copy + 'static,
+    read: impl Fn(&mut S, &Arc<Shelf>) -> Result<Bytes> + Send + Copy + 'static,
 ) -> Chunks {
     let engine = engine.clone();
     let start = move |mut state: S| -> Result<Read1<S>> {
+        let shelf = engine.shelf().clone();
         engine.pool().start(move || {
-            let block = read(&mut state);
+            let block = read(&mut state, &shelf);
             (state, block)
         })
     };

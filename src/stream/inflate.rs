@@ -2,6 +2,7 @@
 
 use super::codec::{Decoder, MAGIC_LEN, sniff};
 use super::{BLOCK, Chunks, Stats, verified_from};
+use crate::block::Block;
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
@@ -143,18 +144,19 @@ impl Inflating {
         let Some(decoder) = self.decoder.take() else { return Ok(()) };
         let input = self.input.take();
         let stats = self.stats.clone();
-        self.job = Some(self.engine.pool().start(move || work(decoder, input, &stats))?);
+        let block = self.engine.shelf().take();
+        self.job = Some(self.engine.pool().start(move || work(decoder, input, block, &stats))?);
         Ok(())
     }
 }
 
 /// One block of output, or as much as the input gives.
-fn work(mut decoder: Decoder, mut input: VecDeque<Bytes>, stats: &Stats) -> Result<Step> {
-    let mut out = Vec::with_capacity(BLOCK);
+fn work(mut decoder: Decoder, mut input: VecDeque<Bytes>, mut block: Block, stats: &Stats) -> Result<Step> {
+    let out = block.bytes();
     let before: usize = input.iter().map(Bytes::len).sum();
     loop {
         let mut chunk = input.pop_front().unwrap_or_default();
-        decoder.decode_into(&mut chunk, &mut out)?;
+        decoder.decode_into(&mut chunk, out)?;
         if !chunk.is_empty() {
             input.push_front(chunk);
         }
@@ -166,10 +168,7 @@ fn work(mut decoder: Decoder, mut input: VecDeque<Bytes>, stats: &Stats) -> Resu
     stats.inflate_in.add((before - after) as u64);
     stats.inflate_out.add(out.len() as u64);
     let more_inside = out.len() == out.capacity();
-    if out.len() < BLOCK / 4 {
-        out.shrink_to_fit(); // a consumer that keeps many small ones shall not keep blocks
-    }
-    Ok(Step { decoder, rest: input, out: out.into(), more_inside })
+    Ok(Step { decoder, rest: input, out: block.freeze(), more_inside })
 }
 
 impl Input {

@@ -10,6 +10,7 @@
 //! * `codec`, `gzip`, `zstd`: what compression there is, both ways, in bounded steps;
 //! * `inflate`: [`decompressed`] streams;
 //! * `file`, `write`, `spool`: local files as streams, streams into them, and the temporary file without a name;
+//! * `new_file`: a file that takes its place when it is whole;
 //! * `encode`: a tar becomes a layer's blob, in one pass; `estargz`: one with a table of contents;
 //! * `toc`: those tables;
 //! * `tar`: tars of directories and of single entries, and the reading of tars that stream by;
@@ -25,6 +26,7 @@ mod file;
 mod gzip;
 mod hash;
 mod inflate;
+mod new_file;
 mod spool;
 mod stats;
 mod tar;
@@ -39,6 +41,7 @@ pub(crate) use encode::{BlobOut, Encoded, Input, encode};
 pub(crate) use file::{read_all, read_file};
 pub(crate) use hash::{Hashing, verified, verified_from};
 pub(crate) use inflate::{Limits, decompressed};
+pub(crate) use new_file::NewFile;
 pub(crate) use spool::{Spool, SpoolBlob};
 pub(crate) use stats::Stats;
 pub(crate) use tar::{DirTar, TarEntries, check_head};
@@ -54,4 +57,4 @@ pub use toc::{Toc, TocChunk, TocEntry, TocKind};
 
 /// What one job handles: large enough that starting it costs nothing, small enough that nobody waits for it. It is
 /// also the block of the parallel gzip writer, so that changing it changes the digests of new layers.
-pub(crate) const BLOCK: usize = 256 << 10;
+pub(crate) use crate::block::BLOCK;

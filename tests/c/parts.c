@@ -291,7 +291,12 @@ static void read_through_a_cache(void) {
   OK(parb_op_wait(op, NULL));
   OK(parb_op_take_cache(op, &second));
   CHECK_INT(parb_cache_size(second), parb_cache_size(cache));
-  parb_op_free(op), parb_cache_free(second), parb_cache_free(cache);
+  parb_op_free(op), parb_cache_free(second);
+  second = parb_cache_clone(cache);
+  parb_cache_free(cache);
+  CHECK(parb_cache_size(second) > 0);
+  parb_cache_free(second);
+  CHECK(parb_cache_clone(NULL) == NULL);
   OK(drain(cached, NULL, &again)); /* what was made through it keeps it */
   parb_layer_free(cached), parb_layer_free(origin), parb_options_free(uncompressed), free(digest);
 }
@@ -324,8 +329,11 @@ static void held_in_memory(void) {
   parb_layer *layer = NULL;
   OK(parb_layer_random(1000, 1, into, NULL, &layer));
   FAILS(parb_layer_random(2 << 20, 1, into, NULL, &layer), PARB_LIMIT_EXCEEDED);
-  OK(parb_memory_remove(memory, "app:1"));
+  parb_memory *same = parb_memory_clone(memory);
+  OK(parb_memory_remove(same, "app:1"));
   FAILS(parb_memory_remove(memory, "app:1"), PARB_NOT_FOUND);
+  parb_memory_free(same);
+  CHECK(parb_memory_clone(NULL) == NULL);
   parb_layer_free(layer), parb_sink_free(sink), parb_options_free(into), parb_memory_free(memory);
   parb_image_free(had), parb_image_free(image), parb_index_free(had_index), parb_index_free(index);
 }

@@ -203,6 +203,7 @@ static void caches() {
   EQUAL(p::Cache::open_start(folder / "cache", 10 << 20).future().get().size(), 0u);
   p::Layer::random(1000, 3, p::Options().sink(cache.sink()));
   CHECK(cache.size() >= 1000);
+  EQUAL(p::Cache(cache).size(), cache.size());
   CHECK(cache.verify_start(p::Options().jobs(2)).future().get().empty());
 }
 
@@ -219,7 +220,7 @@ static void memory() {
   store.index(both().digest()).validate();
   FAILS(PARB_NOT_FOUND, store.image("app:2"));
   FAILS(PARB_LIMIT_EXCEEDED, p::Layer::random(2 << 20, 1, p::Options().sink(store.sink())));
-  store.remove("app:1");
+  p::MemoryStore(store).remove("app:1"); // a copy is the same store
   FAILS(PARB_NOT_FOUND, store.remove("app:1"));
   FAILS(PARB_INVALID_ARGUMENT, p::MemoryStore(0));
 }
@@ -372,8 +373,7 @@ static void cancelled() {
 }
 
 /// Against a daemon of tests/daemons.sh.
-static void daemons() {
-  const char *host = std::getenv("PARB_TEST_DOCKERD");
+static void daemon_at(const char *host) {
   const auto daemon = p::Daemon::connect(host);
   EQUAL(daemon.host(), host);
   CHECK(!daemon.api_version().empty());
@@ -401,6 +401,10 @@ static void daemons() {
   daemon.remove(other.text());
 }
 
+static void dockerd() { daemon_at(std::getenv("PARB_TEST_DOCKERD")); }
+
+static void podman() { daemon_at(std::getenv("PARB_TEST_PODMAN")); }
+
 static void daemons_that_are_not_there() {
   const auto e = FAILS(PARB_UNAVAILABLE, p::Daemon::connect("unix:///nowhere/at/all.sock"));
   CHECK(e.subject().find("/nowhere/at/all.sock") != std::string_view::npos);
@@ -408,8 +412,8 @@ static void daemons_that_are_not_there() {
 }
 
 static_assert(std::is_copy_constructible_v<p::Layout> && std::is_copy_constructible_v<p::Archive>);
-static_assert(std::is_copy_constructible_v<p::Daemon> && !std::is_copy_constructible_v<p::MemoryStore>);
-static_assert(!std::is_copy_constructible_v<p::Cache> && std::is_nothrow_move_constructible_v<p::Blobs>);
+static_assert(std::is_copy_constructible_v<p::Daemon> && std::is_copy_constructible_v<p::MemoryStore>);
+static_assert(std::is_copy_constructible_v<p::Cache> && std::is_nothrow_move_constructible_v<p::Blobs>);
 
 int main() {
   RUN(layouts);
@@ -423,6 +427,7 @@ int main() {
   RUN(a_journey);
   RUN(cancelled);
   RUN(daemons_that_are_not_there);
-  if (std::getenv("PARB_TEST_DOCKERD")) RUN(daemons);
+  if (std::getenv("PARB_TEST_DOCKERD")) RUN(dockerd);
+  if (std::getenv("PARB_TEST_PODMAN")) RUN(podman);
   return test::finish();
 }

@@ -18,6 +18,7 @@ const DRAFTS: &[&str] = &[
     "parb_index_builder",
     "parb_layer_builder",
     "parb_blobs",
+    "parb_matcher",
 ];
 /// They end their subject, so they get one of their own.
 const ENDINGS: [&str; 2] = ["parb_client_close", "parb_server_stop"];
@@ -49,6 +50,19 @@ fn wrong_arguments_do_no_harm_under_valgrind() {
     let fixed = ["-q", "--error-exitcode=9", "--leak-check=full", &shown[0], &shown[1]];
     let told = run("valgrind", &[&fixed[..], &[&format!("{dir}/program"), &dir]].concat());
     assert!(told.trim().ends_with(" 0 failures"), "{told}");
+}
+
+/// Without a place for the result no request is sent and no file is written.
+#[test]
+fn nothing_is_begun_for_nobody() {
+    let program = program();
+    let dir = text(program.path());
+    let told = run(&format!("{dir}/program"), &[&dir, "nobody"]);
+    let (checks, rest) = told.trim().split_once(" checks, ").unwrap();
+    assert_eq!(rest, "0 failures");
+    let api = Api::read();
+    let outs = api.functions.iter().filter(|f| f.is_fallible()).flat_map(|f| &f.params).filter(|p| p.kind == "out");
+    assert!(checks.parse::<usize>().unwrap() >= outs.count(), "only {checks} checks");
 }
 
 #[test]
@@ -90,7 +104,13 @@ fn checks(api: &Api) -> String {
         let _ = write!(out, "static void check_{}(void) {{\n{}}}\n", f.name, function(f));
     }
     let calls: String = api.functions.iter().map(|f| format!("  check_{}();\n", f.name)).collect();
-    out + "static void checks(void) {\n" + &calls + "}\n"
+    out = out + "static void checks(void) {\n" + &calls + "}\n\nstatic void for_nobody(void) {\n";
+    for f in api.functions.iter().filter(|f| f.is_fallible()) {
+        for (i, _) in f.params.iter().enumerate().filter(|(_, p)| p.kind == "out") {
+            out.push_str(&one(f, i, "NULL", "NULL", false, Outcome::Refused));
+        }
+    }
+    out + "}\n"
 }
 
 fn function(f: &Function) -> String {
@@ -324,7 +344,7 @@ fn valid(f: &Function, p: &Param) -> String {
             "path" if f.name == "parb_server_options_set_storage_dir" => "directory".into(),
             "path" if f.name.starts_with("parb_archive_open") => "archive_file".into(),
             "host" => "host".into(),
-            "path" if f.name.starts_with("parb_archive_write") => "\"/dev/null\"".into(),
+            "path" if f.name.starts_with("parb_archive_write") => "written_archive".into(),
             "digest" => "DIGEST".into(),
             "oci_or_docker" => "\"oci\"".into(),
             "digest_or_platform" | "platform" => "\"linux/amd64\"".into(),

@@ -56,7 +56,7 @@ pub struct CallbackParam {
     pub c_type: String,
 }
 
-/// One file of `src/ffi` with exported functions.
+/// The exported functions of a file of `src/ffi`, and of the files after it that have the same title.
 #[derive(Serialize)]
 pub struct Section {
     pub title: String,
@@ -161,8 +161,10 @@ impl Api {
             }
         }
         let functions = self.functions.len() - before;
-        if functions > 0 {
-            self.sections.push(Section { title, functions });
+        match self.sections.last_mut() {
+            Some(last) if last.title == title => last.functions += functions,
+            _ if functions > 0 => self.sections.push(Section { title, functions }),
+            _ => {}
         }
     }
 }

@@ -12,6 +12,7 @@ const ORDER: &[&[&str]] = &[
     &["context"],
     &["digest"],
     &["name"],
+    &["block"],
     &["engine", "pool"],
     // The server stands apart: it is no client, and nothing but the boundary and the command uses it.
     &["registry"],

@@ -422,6 +422,38 @@ fn indexes_are_built_and_found_again() {
     assert!(IndexBuilder::new(&index).set_entry_platform(None).is_err());
 }
 
+/// An index that names another so many times.
+fn over(world: &World, index: &Index, times: usize) -> Index {
+    let mut b = IndexBuilder::from_scratch();
+    for _ in 0..times {
+        b.add_index(index);
+    }
+    world.build_index(&b)
+}
+
+#[test]
+fn nesting_has_the_same_limit_everywhere() {
+    let world = World::new();
+    let deepest = platforms(&world, "index:1", None, 1);
+    let refused =
+        |index: &Index| IndexBuilder::new(index).flatten().build(&Options::new(), &world.ctx).wait().unwrap_err();
+    let eight = (1..8).fold(deepest.clone(), |index, _| over(&world, &index, 1));
+    let flat = world.build_index(IndexBuilder::new(&eight).flatten());
+    assert_eq!(flat.manifest().manifests(), deepest.manifest().manifests());
+    let name = world.name("eight:1");
+    world.client.push_index(&name, &eight, &Options::new(), &world.ctx).wait().unwrap();
+    let nine = over(&world, &eight, 1);
+    let pushed = world.client.push_index(&name, &nine, &Options::new(), &world.ctx).wait();
+    for error in [refused(&nine), pushed.unwrap_err()] {
+        assert_eq!((error.code(), error.message()), (Code::LimitExceeded, "indexes nested deeper than 8"));
+    }
+    // Each of them small, and flattened more than anybody can read.
+    let many = (0..6).fold(Index::empty(Format::Oci).unwrap(), |index, _| over(&world, &index, 30));
+    let error = refused(&many);
+    assert_eq!(error.code(), Code::LimitExceeded);
+    assert!(error.message().contains("10000"), "{error}");
+}
+
 #[test]
 fn indexes_are_filtered() {
     let world = World::new();

@@ -153,11 +153,9 @@ static const char CONFIG[] =
     "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}";
 static const char INDEX[] = "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[]}";
 static uint8_t tar[1024]; /* two blocks of zeros are an empty tar */
-static char tar_file[512], archive_file[512], directory[512], reference[128];
+static char tar_file[512], archive_file[512], directory[512], layout_directory[512], cache_directory[512];
+static char written_archive[512] = "/dev/null", reference[128], host[64];
 static int nothing; /* a descriptor that takes everything and gives nothing */
-static char tar_file[512], directory[512], layout_directory[512], reference[128];
-static char tar_file[512], directory[512], cache_directory[512], reference[128];
-static char tar_file[512], directory[512], reference[128], host[64];
 static parb_ref *index_reference;
 
 static void must(parb_error *error) {
@@ -270,6 +268,10 @@ static parb_error *use(int type, void *draft) {
       error = parb_layer_builder_build(draft, NULL, NULL, (parb_layer **)&out);
       parb_layer_free(out);
       break;
+    case T_parb_matcher:
+      error = parb_index_find(live[T_parb_index], draft, (parb_strings **)&out);
+      parb_strings_free(out);
+      break;
     case T_parb_blobs:
       error = parb_index_from_parts((const uint8_t *)INDEX, sizeof INDEX - 1, draft, NULL, (parb_index **)&out);
       parb_index_free(out);
@@ -369,6 +371,30 @@ static int threads_ended(void) {
   return 0;
 }
 
+/* How many requests the registry has had. */
+static size_t asked(void) {
+  parb_strings *requests = NULL;
+  must(parb_server_requests(live[T_parb_server], &requests));
+  size_t n = parb_strings_count(requests);
+  parb_strings_free(requests);
+  return n;
+}
+
+/* Every call without a place for its result, where each would have something to ask or to write. */
+static void nothing_is_begun(const char *dir) {
+  snprintf(layout_directory, sizeof layout_directory, "%s/new layout", dir);
+  snprintf(cache_directory, sizeof cache_directory, "%s/new cache", dir);
+  snprintf(written_archive, sizeof written_archive, "%s/new.tar", dir);
+  size_t before = asked();
+  for_nobody();
+  begin("all of them", "out", "NULL");
+  usleep(500 * 1000); /* what was begun would be seen by now */
+  expect(asked() == before, "the registry was asked nothing");
+  expect(access(layout_directory, F_OK) != 0, "no layout was made");
+  expect(access(cache_directory, F_OK) != 0, "no cache was made");
+  expect(access(written_archive, F_OK) != 0, "no archive was made");
+}
+
 static void crashed(int signal) {
   (void)signal;
   const char *words[] = {"crashed in ", now.function, ": ", now.parameter, " = ", now.what, "\n"};
@@ -385,7 +411,8 @@ int main(int argc, char **argv) {
   signal(SIGABRT, crashed);
   pid_t daemon = start_daemon();
   set_up(argv[1]);
-  if (argc > 2) wrong_answers();
+  if (argc > 2 && strcmp(argv[2], "nobody") == 0) nothing_is_begun(argv[1]);
+  else if (argc > 2) wrong_answers();
   else checks();
   for (int t = 0; t < N_TYPES; t++) {
     begin(TYPE_NAMES[t], "the handle", "after all that");

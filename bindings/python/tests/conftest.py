@@ -2,4 +2,5 @@
 
 import os
 
-collect_ignore = [] if os.environ.get("PARB_TEST_DOCKERD") else ["test_daemon.py"]
+DAEMONS = ("PARB_TEST_DOCKERD", "PARB_TEST_PODMAN")
+collect_ignore = [] if any(os.environ.get(name) for name in DAEMONS) else ["test_daemon.py"]

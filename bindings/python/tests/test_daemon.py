@@ -1,4 +1,4 @@
-"""A real daemon: $PARB_TEST_DOCKERD is where it listens."""
+"""Real daemons: $PARB_TEST_DOCKERD and $PARB_TEST_PODMAN are where they listen."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from parbuckle import Archive, AsyncDaemon, Daemon, IndexBuilder
 
 from support import image_of
 
-HOST = os.environ["PARB_TEST_DOCKERD"]
+HOSTS = {name: host for name in ("PARB_TEST_DOCKERD", "PARB_TEST_PODMAN") if (host := os.environ.get(name))}
+every_daemon = pytest.mark.parametrize("host", HOSTS.values(), ids=HOSTS)
 NAME = "parbuckle-python:1"
 
 
-def test_round_trip(tmp_path: Path) -> None:
+@every_daemon
+def test_round_trip(host: str, tmp_path: Path) -> None:
     image = image_of(200_000).edit().cmd(["/none"]).build()
-    with Daemon(HOST, timeout=60) as daemon:
-        assert daemon.host == HOST and daemon.api_version.startswith("1.")
+    with Daemon(host, timeout=60) as daemon:
+        assert daemon.host == host and daemon.api_version.startswith("1.")
         daemon.ping()
         assert daemon.version()["ApiVersion"]
         told: list[tuple[int, int]] = []
@@ -50,9 +52,10 @@ def test_round_trip(tmp_path: Path) -> None:
         daemon.ping()
 
 
-def test_asyncio() -> None:
+@every_daemon
+def test_asyncio(host: str) -> None:
     async def main() -> None:
-        async with await AsyncDaemon.connect(HOST) as daemon:
+        async with await AsyncDaemon.connect(host) as daemon:
             await daemon.load(image_of(1000), NAME)
             try:
                 assert (await (await daemon.image(NAME)).config()).platform == "linux/amd64"

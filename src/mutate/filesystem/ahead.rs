@@ -143,10 +143,8 @@ impl Drain {
                 () = tokio::time::sleep(std::time::Duration::from_millis(100)) => {} // the task may have been ended
             }
         };
-        let read = self.engine.pool().run(move || {
-            let mut block = vec![0; len as usize];
-            file.read_exact_at(&mut block, at).map(|()| Bytes::from(block))
-        });
+        let mut block = self.engine.shelf().take_len(len as usize);
+        let read = self.engine.pool().run(move || file.read_exact_at(block.bytes(), at).map(|()| block.freeze()));
         let block = read.await?.map_err(|e| broken("reading", "the layer read ahead", &e))?;
         lock(&self.shared.state).from += len;
         self.shared.drained.notify_one();

@@ -11,16 +11,18 @@ use super::keep::Keep;
 use super::path::{Named, clean, named, split, text};
 use super::seen::{Key, Keys, Layer as OwnLayer, Own, Upper};
 use super::tree::{Id, MAX_ENTRIES, no_file, replaced};
+use crate::block::{BLOCK, Block, Shelf};
 use crate::context::Context;
 use crate::error::{Code, Error, Result, malformed};
 use crate::image::Image;
 use crate::source::Place;
 use crate::stream::{Chunks, Kind, Sender, TAR_END, TarEntry, TarStream, tar_filling};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-/// Small pieces are gathered to so much.
-const GATHER: usize = 64 << 10;
+/// Pieces that are smaller are gathered.
+const SMALL: usize = BLOCK / 4;
 
 /// The layers to be merged.
 pub(super) struct Layers {
@@ -61,7 +63,8 @@ pub(super) async fn open(image: Image, ctx: Context, layer: u32) -> Result<Chunk
 /// Where the merged tar goes.
 pub(super) struct Out {
     sender: Sender,
-    gathered: BytesMut,
+    gathered: Option<Block>,
+    shelf: Arc<Shelf>,
     wanted: Option<Wanted>,
     found: bool,
 }
@@ -76,8 +79,8 @@ pub(super) struct Wanted {
 }
 
 impl Out {
-    pub(super) fn new(sender: Sender, wanted: Option<Wanted>) -> Out {
-        Out { sender, gathered: BytesMut::new(), wanted, found: false }
+    pub(super) fn new(sender: Sender, shelf: &Arc<Shelf>, wanted: Option<Wanted>) -> Out {
+        Out { sender, gathered: None, shelf: shelf.clone(), wanted, found: false }
     }
 
     /// Nothing more is wanted.
@@ -102,18 +105,23 @@ impl Out {
     }
 
     async fn put(&mut self, bytes: Bytes) -> Result<()> {
-        if bytes.len() < GATHER / 2 {
-            self.gathered.extend_from_slice(&bytes);
-            return if self.gathered.len() >= GATHER { self.flush().await } else { Ok(()) };
+        if self.gathered.as_mut().is_some_and(|block| block.bytes().len() + bytes.len() > BLOCK) || bytes.len() >= SMALL
+        {
+            self.flush().await?;
         }
-        self.flush().await?;
-        self.sender.send(bytes).await
+        if bytes.len() >= SMALL {
+            return self.sender.send(bytes).await;
+        }
+        if !bytes.is_empty() {
+            self.gathered.get_or_insert_with(|| self.shelf.take()).bytes().extend_from_slice(&bytes);
+        }
+        Ok(())
     }
 
     async fn flush(&mut self) -> Result<()> {
-        match self.gathered.is_empty() {
-            true => Ok(()),
-            false => self.sender.send(self.gathered.split().freeze()).await,
+        match self.gathered.take() {
+            Some(block) => self.sender.send(block.freeze()).await,
+            None => Ok(()),
         }
     }
 

@@ -67,9 +67,10 @@ async fn merged(image: &Image, wanted: Option<Wanted>, ctx: &Context) -> Result<
         count => Some(layers.open(count as u32 - 1).await?), // what is wrong with it is told at once
     };
     let (sender, chunks) = channel(QUEUE);
-    let failed = sender.clone();
+    let out = Out::new(sender.clone(), image.home().place().engine.shelf(), wanted);
+    let failed = sender;
     let feeding = async move {
-        if let Err(e) = merge(layers, top, Out::new(sender, wanted)).await {
+        if let Err(e) = merge(layers, top, out).await {
             failed.fail(e).await;
         }
     };

@@ -526,6 +526,7 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     # Caches
     "parb_cache_open": (parb_error, (c_char_p, c_uint64, parb_options, parb_ctx, POINTER(parb_cache))),
     "parb_cache_open_start": (parb_error, (c_char_p, c_uint64, parb_options, parb_ctx, POINTER(parb_op))),
+    "parb_cache_clone": (parb_cache, (parb_cache,)),
     "parb_cache_free": (None, (parb_cache,)),
     "parb_cache_size": (c_uint64, (parb_cache,)),
     "parb_cache_stats": (parb_error, (parb_cache, POINTER(parb_buf))),
@@ -541,6 +542,7 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "parb_sink_cache": (parb_error, (parb_cache, POINTER(parb_sink))),
     # Memory
     "parb_memory_new": (parb_error, (c_uint64, POINTER(parb_memory))),
+    "parb_memory_clone": (parb_memory, (parb_memory,)),
     "parb_memory_free": (None, (parb_memory,)),
     "parb_memory_put_image": (parb_error, (parb_memory, c_char_p, parb_image, parb_options, parb_ctx)),
     "parb_memory_put_image_start": (parb_error, (parb_memory, c_char_p, parb_image, parb_options, parb_ctx, POINTER(parb_op))),
