@@ -3825,11 +3825,12 @@ PARB_API const parb_strings *parb_archive_refs(const parb_archive *archive);
 
 /**
  * An image of the archive. An archive of docker save has no manifests, so that one is made: of Docker's types, or of
- * OCI's with the option format. Layers stay as they are, plain ones too, unless a sink or a compression is among the
- * options: then plain layers are compressed, and those that are compressed otherwise than asked for are compressed
- * anew, in one pass into that sink. Where the archive has the manifest too (OCI, Docker 25 and later) and nothing of
- * that is asked for, it counts, and the digest with it. Blocks while config and manifest are read, while layers are
- * compressed, and on the sink.
+ * OCI's with the option format. Layers that are compressed in it are read and hashed once for that: their names are
+ * not trusted to be their digests, and the archive does not say these elsewhere. Layers stay as they are, plain ones
+ * too, unless a sink or a compression is among the options: then plain layers are compressed, and those that are
+ * compressed otherwise than asked for are compressed anew, in one pass into that sink. Where the archive has the
+ * manifest too (OCI, Docker 25 and later) and nothing of that is asked for, it counts, and the digest with it. Blocks
+ * while config and manifest are read, while layers are hashed or compressed, and on the sink.
  *
  * Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: there are several images and none is named; PARB_MALFORMED:
  * manifest.json, config and layers don't fit; PARB_DIGEST_MISMATCH: content is not what its name says;
@@ -3981,7 +3982,7 @@ PARB_API PARB_CHECK parb_error *parb_archive_write_index_fd_start(
     int32_t fd, const parb_index *index, const char *name, const parb_options *options,
     const parb_ctx *ctx, parb_op **out);
 
-/* ---- 25. Caches (15 functions) --------------------------------------------------------------- */
+/* ---- 25. Caches (16 functions) --------------------------------------------------------------- */
 
 /**
  * Opens the cache in a directory, or makes it, for its owner alone. Any number of processes may use it at once.
@@ -4006,6 +4007,13 @@ PARB_API PARB_CHECK parb_error *parb_cache_open(
 PARB_API PARB_CHECK parb_error *parb_cache_open_start(
     const char *path, uint64_t max_bytes, const parb_options *options, const parb_ctx *ctx,
     parb_op **out);
+
+/**
+ * Another handle for the same cache; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_cache *parb_cache_clone(const parb_cache *cache);
 
 /**
  * Frees a cache. NULL is fine. Its directory stays, and so does what values read through it need.
@@ -4123,7 +4131,7 @@ PARB_API PARB_CHECK parb_error *parb_layer_cached(
  */
 PARB_API PARB_CHECK parb_error *parb_sink_cache(const parb_cache *cache, parb_sink **out);
 
-/* ---- 26. Memory (14 functions) --------------------------------------------------------------- */
+/* ---- 26. Memory (15 functions) --------------------------------------------------------------- */
 
 /**
  * An empty store.
@@ -4134,6 +4142,13 @@ PARB_API PARB_CHECK parb_error *parb_sink_cache(const parb_cache *cache, parb_si
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_memory_new(uint64_t max_bytes, parb_memory **out);
+
+/**
+ * Another handle for the same store; NULL for NULL.
+ *
+ * @since 0.1
+ */
+PARB_API PARB_CHECK parb_memory *parb_memory_clone(const parb_memory *memory);
 
 /**
  * Frees a store. NULL is fine. Values that were had from it keep what they need.
