@@ -1216,7 +1216,8 @@ PARB_API void parb_matcher_add_annotation(
     parb_matcher *matcher, const char *key, const char *value);
 
 /**
- * Means the entry that a layout names so: its annotation org.opencontainers.image.ref.name.
+ * Means the entry that a layout names so: its annotation org.opencontainers.image.ref.name, or containerd's
+ * io.containerd.image.name. Of several names one must hold.
  *
  * @since 0.1
  */
@@ -3595,10 +3596,11 @@ PARB_API PARB_CHECK parb_error *parb_layout_add_index_start(
     const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
- * parb_layout_add_image in the place of the entries with this name or, without a name, with this digest: they go, and
- * their blobs stay until parb_layout_gc. Blocks while blobs are moved.
+ * parb_layout_add_image in the place of the entries with this name: they go, and their blobs stay until parb_layout_gc.
+ * It keeps the name in full that containerd gave them. Without a name it takes the place of the entries of this digest
+ * that have none, and names of it stay. Blocks while blobs are moved.
  *
- * Errors: as for parb_layout_add_image.
+ * Errors: as for parb_layout_add_image; PARB_INVALID_ARGUMENT: the name is short for several names in full.
  *
  * @param name  of the entry; NULL: it has none
  * @param options  jobs, foreign_layers, durable
@@ -3619,10 +3621,9 @@ PARB_API PARB_CHECK parb_error *parb_layout_replace_image_start(
     const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
- * parb_layout_add_index in the place of the entries with this name or, without a name, with this digest: they go, and
- * their blobs stay until parb_layout_gc. Blocks while blobs are moved.
+ * parb_layout_add_index in the place of entries as parb_layout_replace_image. Blocks while blobs are moved.
  *
- * Errors: as for parb_layout_add_index.
+ * Errors: as for parb_layout_add_index; PARB_INVALID_ARGUMENT: the name is short for several names in full.
  *
  * @param name  of the entry; NULL: it has none
  * @param options  jobs, foreign_layers, durable
@@ -4225,8 +4226,9 @@ PARB_API PARB_CHECK parb_memory *parb_memory_clone(const parb_memory *memory);
 PARB_API void parb_memory_free(parb_memory *memory);
 
 /**
- * Takes an image in with all of its blobs, under a name that another one may have had. Blocks while
- * it reads them.
+ * Takes an image in with all of its blobs, under a name that another one may have had: that one goes once this one is
+ * in, so that there must be room for both. What is there already needs no room. What was put in without a name stays
+ * until it is removed by its digest, whatever becomes of names that it has besides. Blocks while it reads.
  *
  * Errors: PARB_LIMIT_EXCEEDED: there is no room; PARB_DIGEST_MISMATCH and others of reading.
  *
@@ -4249,8 +4251,8 @@ PARB_API PARB_CHECK parb_error *parb_memory_put_image_start(
     const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
- * Takes an index in with all that is below it, under a name that another one may have had. Blocks while
- * it reads them.
+ * Takes an index in with all that is below it, under a name that another one may have had; otherwise as
+ * parb_memory_put_image. Blocks while it reads.
  *
  * Errors: PARB_LIMIT_EXCEEDED: there is no room; PARB_DIGEST_MISMATCH and others of reading.
  *
@@ -4273,7 +4275,8 @@ PARB_API PARB_CHECK parb_error *parb_memory_put_index_start(
     const parb_options *options, const parb_ctx *ctx, parb_op **out);
 
 /**
- * The image with this name or digest; of an index, the one for the option platform. Blocks for a moment.
+ * The image with this name or digest, or below an index with one; of an index, the one for the option platform. For as
+ * long as the image or a layer of it lives, all of it stays in the store, removed or not. Blocks for a moment.
  *
  * Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: it is an index, and no platform is set.
  *
@@ -4294,7 +4297,8 @@ PARB_API PARB_CHECK parb_error *parb_memory_image_start(
     const parb_ctx *ctx, parb_op **out);
 
 /**
- * The index with this name or digest. Blocks for a moment.
+ * The index with this name or digest; it stays in the store for as long as it lives, removed or not. Blocks for a
+ * moment.
  *
  * Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: it is an image.
  *
@@ -4315,10 +4319,10 @@ PARB_API PARB_CHECK parb_error *parb_memory_index_start(
     const parb_ctx *ctx, parb_op **out);
 
 /**
- * Takes a name away, or an image or index by its digest with all its names. What nothing names any more is gone. Never
- * blocks.
+ * Takes a name away, or an image or index by its digest with all its names. What can't be reached from a name, from
+ * what was put in without one, or from a value that was had, is gone. Never blocks.
  *
- * Errors: PARB_NOT_FOUND.
+ * Errors: PARB_NOT_FOUND; PARB_INVALID_STATE: it is there as a part of something else only, which the message names.
  * @since 0.1
  */
 PARB_API PARB_CHECK parb_error *parb_memory_remove(
@@ -4333,13 +4337,14 @@ PARB_API PARB_CHECK parb_error *parb_memory_remove(
 PARB_API PARB_CHECK parb_error *parb_memory_names(const parb_memory *memory, parb_strings **out);
 
 /**
- * How many bytes are in it.
+ * How many bytes are in it, with those on their way in.
  * @since 0.1
  */
 PARB_API uint64_t parb_memory_size(const parb_memory *memory);
 
 /**
- * A store in memory as a sink. Never blocks.
+ * A store in memory as a sink. A layer that was made into it stays there while it lives, and for as long as what is put
+ * in with it. Never blocks.
  *
  * Errors: PARB_INVALID_ARGUMENT.
  * @since 0.1

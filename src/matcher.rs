@@ -14,12 +14,30 @@ pub(crate) fn names_of(entry: &Descriptor) -> impl Iterator<Item = &str> {
     [CONTAINERD_NAME, REF_NAME].into_iter().filter_map(|key| entry.annotations.get(key)).map(String::as_str)
 }
 
+/// Whether an entry has this name.
+pub(crate) fn is_named(entry: &Descriptor, name: &str) -> bool {
+    names_of(entry).any(|n| n == name)
+}
+
 /// The same under another name, or none: names are those of the place that it comes from.
 pub(crate) fn renamed(mut entry: Descriptor, name: Option<String>) -> Descriptor {
     entry.annotations.remove(REF_NAME);
     entry.annotations.remove(CONTAINERD_NAME);
     entry.annotations.extend(name.map(|name| (REF_NAME.to_owned(), name)));
     entry
+}
+
+/// The same under all names of another entry.
+pub(crate) fn named_like(entry: Descriptor, other: &Descriptor) -> Descriptor {
+    let mut entry = renamed(entry, None);
+    let names = [REF_NAME, CONTAINERD_NAME].into_iter().filter_map(|key| other.annotations.get_key_value(key));
+    entry.annotations.extend(names.map(|(key, name)| (key.clone(), name.clone())));
+    entry
+}
+
+/// An entry's name in full, where containerd gave it one.
+pub(crate) fn full_name(entry: &Descriptor) -> Option<&str> {
+    entry.annotations.get(CONTAINERD_NAME).map(String::as_str)
 }
 
 /// Chooses descriptors. Of each kind of condition one must hold, of several kinds all; without any, everything is
@@ -31,6 +49,7 @@ pub struct Matcher {
     media_types: Vec<MediaType>,
     artifact_types: Vec<String>,
     annotations: Vec<(String, Option<String>)>,
+    names: Vec<String>,
 }
 
 impl Matcher {
@@ -67,9 +86,10 @@ impl Matcher {
         self.annotations.push((key.to_owned(), value.map(ToOwned::to_owned)));
         self
     }
-    /// Named so in a layout (annotation `org.opencontainers.image.ref.name`).
-    pub fn name(self, name: &str) -> Matcher {
-        self.annotation(REF_NAME, Some(name))
+    /// Named so in a layout (annotation `org.opencontainers.image.ref.name`, or containerd's `io.containerd.image.name`).
+    pub fn name(mut self, name: &str) -> Matcher {
+        self.names.push(name.to_owned());
+        self
     }
 
     /// Whether it chooses everything.
@@ -79,6 +99,7 @@ impl Matcher {
             && self.media_types.is_empty()
             && self.artifact_types.is_empty()
             && self.annotations.is_empty()
+            && self.names.is_empty()
     }
 
     /// Whether this descriptor is meant.
@@ -92,6 +113,7 @@ impl Matcher {
             && (self.media_types.is_empty() || self.media_types.contains(&d.media_type))
             && (self.artifact_types.is_empty() || self.artifact_types.contains(&d.artifact_type))
             && self.annotations.iter().all(says)
+            && (self.names.is_empty() || self.names.iter().any(|name| is_named(d, name)))
     }
 }
 
@@ -119,6 +141,12 @@ mod tests {
         assert_eq!(chosen(&Matcher::new().platform(p("linux/amd64")).annotation("a", Some("1"))), [false; 3]);
         assert_eq!(chosen(&Matcher::new().annotation("a", None)), [true, true, false]);
         assert_eq!(chosen(&Matcher::new().name("x")), [true, false, false]);
+        assert_eq!(chosen(&Matcher::new().name("y").name("x").annotation("a", None)), [true, false, false]);
+        let theirs = entry(None, &[(REF_NAME, "1"), (CONTAINERD_NAME, "example.com/app:1")]);
+        for name in ["1", "example.com/app:1"] {
+            assert!(Matcher::new().name(name).matches(&theirs));
+        }
+        assert!(!Matcher::new().name("example.com/app").matches(&theirs) && !Matcher::new().name("x").is_empty());
         assert_eq!(chosen(&Matcher::new().digest(none.digest.clone())), [false, false, true]);
         assert_eq!(chosen(&Matcher::new().media_type(MediaType::OCI_INDEX)), [false; 3]);
         assert_eq!(chosen(&Matcher::new().artifact_type("t")), [false; 3]);

@@ -6,7 +6,7 @@ import "C"
 // Matcher chooses entries of an index or a layout: of each kind of condition one must hold, of several kinds all. The
 // zero Matcher means every entry.
 type Matcher struct {
-	Name          string            // what a layout calls it: the annotation org.opencontainers.image.ref.name
+	Name          string            // what a layout calls it: the annotation org.opencontainers.image.ref.name, or containerd's
 	Digests       []string          // the entry's digest
 	Platforms     []string          // os/architecture[/variant][:os.version]: these and no other; what is left out does not matter
 	MediaTypes    []string          // what the entry is

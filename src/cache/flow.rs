@@ -1,6 +1,6 @@
 //! Blobs on their way out of the cache, and into it while somebody reads them.
 
-use super::store::{Found, Temp};
+use super::store::{Found, Inside, Temp};
 use super::{Cache, Core};
 use crate::context::{Context, Event, lock};
 use crate::digest::Digest;
@@ -35,12 +35,12 @@ impl Source for Cached {
     fn open<'a>(&'a self, ctx: &'a Context, blob: &'a Descriptor, offset: u64) -> BoxFuture<'a, Result<Chunks>> {
         async move {
             let core = &self.cache.0;
-            if let Some(hit) = core.hit(&blob.digest, Some(blob.size)).await? {
+            if let Some(hit) = core.hit(&blob.digest, blob.size).await? {
                 return Ok(core.told(hit, ctx, &blob.digest, offset));
             }
             let chunks = self.origin.open(ctx, blob, offset).await?;
             let whole = offset == 0 && blob.size <= core.store.max_bytes();
-            Ok(if whole { fill(core, chunks, &blob.digest, Some(blob.size)) } else { chunks })
+            Ok(if whole { fill(core, chunks, Content::Blob(blob.digest.clone(), blob.size)) } else { chunks })
         }
         .boxed()
     }
@@ -62,7 +62,7 @@ impl Source for Cached {
     fn has<'a>(&'a self, ctx: &'a Context, blob: &'a Descriptor) -> BoxFuture<'a, Result<bool>> {
         async move {
             let (core, digest, size) = (self.cache.0.clone(), blob.digest.clone(), blob.size);
-            let look = move || matches!(core.store.find(&digest, Some(size)), Ok(Found::Here(..)));
+            let look = move || matches!(core.store.find(&digest, size), Ok(Found::Here(_)));
             if self.cache.0.place.engine.pool().run(look).await? {
                 return Ok(true);
             }
@@ -83,7 +83,8 @@ impl Source for Cached {
             // A layer that is not compressed is its own tar, and has its place under the same name already.
             if self.cache.0.uncompressed
                 && *diff_id != blob.digest
-                && let Some(hit) = self.cache.0.hit(diff_id, None).await?
+                && let Some(size) = self.cache.0.size_inside(&blob.digest, diff_id).await?
+                && let Some(hit) = self.cache.0.hit(diff_id, size).await?
             {
                 return Ok(Some(self.cache.0.told(hit, ctx, diff_id, 0)));
             }
@@ -94,7 +95,7 @@ impl Source for Cached {
     fn keep_plain(&self, chunks: Chunks, blob: &Descriptor, diff_id: &Digest) -> Chunks {
         let chunks = self.origin.keep_plain(chunks, blob, diff_id);
         match self.cache.0.uncompressed && *diff_id != blob.digest {
-            true => fill(&self.cache.0, chunks, diff_id, None),
+            true => fill(&self.cache.0, chunks, Content::Inside(blob.digest.clone(), diff_id.clone())),
             false => chunks,
         }
     }
@@ -114,13 +115,13 @@ impl Children for CachedChildren {
         async move {
             let core = &self.cache.0;
             if child.size <= crate::oci::DEFAULT_MAX_MANIFEST
-                && let Some(hit) = core.hit(&child.digest, Some(child.size)).await?
+                && let Some(hit) = core.hit(&child.digest, child.size).await?
             {
                 return core.told(hit, ctx, &child.digest, 0).collect(child.size as usize).await;
             }
             let raw = self.inner.manifest(ctx, child).await?;
             let passing = Chunks::from_bytes(raw.clone());
-            fill(core, passing, &child.digest, Some(raw.len() as u64)).collect(raw.len()).await
+            fill(core, passing, Content::Blob(child.digest.clone(), raw.len() as u64)).collect(raw.len()).await
         }
         .boxed()
     }
@@ -151,21 +152,34 @@ pub(super) struct Hit {
 
 impl Core {
     /// The blob, if its content is what its name says. Trouble with the cache is no trouble for who reads.
-    async fn hit(self: &Arc<Core>, digest: &Digest, size: Option<u64>) -> Result<Option<Hit>> {
+    async fn hit(self: &Arc<Core>, digest: &Digest, size: u64) -> Result<Option<Hit>> {
         let (core, name) = (self.clone(), digest.clone());
         let counter = match self.place.engine.pool().run(move || core.store.find(&name, size)).await? {
-            Ok(Found::Here(file, len)) => {
+            Ok(Found::Here((file, len))) => {
                 let hit = Hit { file: Arc::new(file), size: len };
                 if self.is_right(&hit, digest).await {
                     self.counters.hits.fetch_add(1, Relaxed);
                     return Ok(Some(hit));
                 }
                 let (core, name) = (self.clone(), digest.clone());
-                self.place.engine.pool().run(move || core.store.discard(&name, &hit.file)).await?;
+                self.place.engine.pool().run(move || core.store.discard(&name, &hit.file, hit.size)).await?;
                 &self.counters.corrupt
             }
-            Ok(Found::Wrong) => &self.counters.corrupt,
+            Ok(Found::Wrong(())) => &self.counters.corrupt,
             Ok(Found::Missing) => &self.counters.misses,
+            Err(_) => &self.counters.failed,
+        };
+        counter.fetch_add(1, Relaxed);
+        Ok(None)
+    }
+
+    /// The size of the tar in a layer, if the cache has found out by itself that it is the one with this digest.
+    async fn size_inside(self: &Arc<Core>, blob: &Digest, diff_id: &Digest) -> Result<Option<u64>> {
+        let (core, name) = (self.clone(), blob.clone());
+        let counter = match self.place.engine.pool().run(move || core.store.inside(&name)).await? {
+            Ok(Found::Here(inside)) if inside.diff_id == *diff_id => return Ok(Some(inside.size)),
+            Ok(Found::Here(_) | Found::Missing) => &self.counters.misses,
+            Ok(Found::Wrong(())) => &self.counters.corrupt,
             Err(_) => &self.counters.failed,
         };
         counter.fetch_add(1, Relaxed);
@@ -179,7 +193,7 @@ impl Core {
         if known.is_some() {
             return Ok(known);
         }
-        let found = self.hit(digest, Some(size)).await?;
+        let found = self.hit(digest, size).await?;
         if let Some(hit) = &found {
             let mut open = lock(&self.in_parts);
             open.push_back((digest.clone(), hit.clone()));
@@ -221,9 +235,10 @@ impl Core {
     }
 }
 
-/// The same chunks; they are kept under their digest once all of them have passed and were right.
-fn fill(core: &Arc<Core>, chunks: Chunks, digest: &Digest, size: Option<u64>) -> Chunks {
-    let filling = Filling { core: core.clone(), digest: digest.clone(), size, seen: 0, state: State::New };
+/// The same chunks; they are kept under their digest once all of them have passed and were right. While one reader
+/// fills it, others of the process read past it.
+fn fill(core: &Arc<Core>, chunks: Chunks, content: Content) -> Chunks {
+    let filling = Filling { core: core.clone(), content, seen: 0, state: State::New };
     Chunks::unfold((chunks, filling), |(mut chunks, mut filling)| async move {
         let chunk = chunks.next().await?;
         match &chunk {
@@ -234,17 +249,37 @@ fn fill(core: &Arc<Core>, chunks: Chunks, digest: &Digest, size: Option<u64>) ->
     })
 }
 
+/// What passes.
+enum Content {
+    /// The blob with this digest and size.
+    Blob(Digest, u64),
+    /// What is in the blob with the first digest, which is verified by its end; it is said to have the second one.
+    Inside(Digest, Digest),
+}
+
+impl Content {
+    fn digest(&self) -> &Digest {
+        let (Content::Blob(digest, _) | Content::Inside(_, digest)) = self;
+        digest
+    }
+    fn size(&self) -> Option<u64> {
+        match self {
+            Content::Blob(_, size) => Some(*size),
+            Content::Inside(..) => None,
+        }
+    }
+}
+
 struct Filling {
     core: Arc<Core>,
-    digest: Digest,
-    size: Option<u64>,
+    content: Content,
     seen: u64,
     state: State,
 }
 
 enum State {
     New,
-    Writing(Box<(Writing, Hashing)>),
+    Writing(Box<(Writing, Hashing, Flight)>),
     /// It is kept, or will not be.
     Over,
 }
@@ -253,7 +288,7 @@ impl Filling {
     /// What goes wrong here ends the filling, and not the reading.
     async fn pass(&mut self, chunk: &Bytes) {
         self.seen = self.seen.saturating_add(chunk.len() as u64);
-        if self.seen > self.size.unwrap_or(u64::MAX).min(self.core.store.max_bytes()) {
+        if self.seen > self.content.size().unwrap_or(u64::MAX).min(self.core.store.max_bytes()) {
             self.state = State::Over;
         }
         if let Err(_failure) = self.write(chunk).await {
@@ -261,24 +296,44 @@ impl Filling {
             self.state = State::Over;
         }
         // The reader may ask for no more than the size it knows.
-        if self.size == Some(self.seen) {
+        if self.content.size() == Some(self.seen) {
             self.end().await;
         }
     }
 
     async fn write(&mut self, chunk: &Bytes) -> Result<()> {
         if matches!(self.state, State::New) {
-            let hasher = self.digest.algorithm().hasher();
-            let place = &self.core.place;
-            let hashing = Hashing::new(&place.engine, &place.stats, hasher);
-            self.state = State::Writing(Box::new((Writing::begin(&self.core).await?, hashing)));
+            self.state = self.begin().await?;
         }
         if let State::Writing(under_way) = &mut self.state {
-            let (writing, hashing) = &mut **under_way;
+            let (writing, hashing, _) = &mut **under_way;
             hashing.push(chunk.clone()).await?;
             writing.put(chunk.clone()).await?;
         }
         Ok(())
+    }
+
+    async fn begin(&self) -> Result<State> {
+        let digest = self.content.digest();
+        let Some(flight) = Flight::begin(&self.core, digest) else { return Ok(State::Over) };
+        let (core, name) = (self.core.clone(), digest.clone());
+        let size = match &self.content {
+            Content::Blob(_, size) => Some(*size),
+            Content::Inside(blob, _) => {
+                let (core, blob) = (self.core.clone(), blob.clone());
+                match self.core.place.engine.pool().run(move || core.store.inside(&blob)).await?? {
+                    Found::Here(inside) if inside.diff_id == *digest => Some(inside.size),
+                    _ => None,
+                }
+            }
+        };
+        let is_kept = move || size.is_some_and(|size| core.store.is_kept(&name, size));
+        if self.core.place.engine.pool().run(is_kept).await? {
+            return Ok(State::Over); // since it was looked for
+        }
+        let place = &self.core.place;
+        let hashing = Hashing::new(&place.engine, &place.stats, digest.algorithm().hasher());
+        Ok(State::Writing(Box::new((Writing::begin(&self.core).await?, hashing, flight))))
     }
 
     async fn end(&mut self) {
@@ -286,13 +341,45 @@ impl Filling {
             self.state = State::Over;
         }
         let State::Writing(under_way) = std::mem::replace(&mut self.state, State::Over) else { return };
-        let (writing, hashing) = *under_way;
+        let (writing, hashing, _flight) = *under_way;
         let kept = async {
-            let right = self.size.is_none_or(|size| size == self.seen) && hashing.finish().await? == self.digest;
-            if right { writing.commit(&self.digest).await.map(drop) } else { Ok(()) }
+            let digest = self.content.digest();
+            let whole = self.content.size().is_none_or(|size| size == self.seen);
+            if !whole || hashing.finish().await? != *digest {
+                return Ok(());
+            }
+            writing.commit(digest).await?;
+            if let Content::Inside(blob, diff_id) = &self.content {
+                let (core, blob) = (self.core.clone(), blob.clone());
+                let inside = Inside { diff_id: diff_id.clone(), size: self.seen };
+                self.core.place.engine.pool().run(move || core.store.remember(&blob, &inside)).await??;
+            }
+            Ok::<(), Error>(())
         };
         if kept.await.is_err() {
             self.core.counters.failed.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// The one filling of a blob that is under way in this process.
+struct Flight {
+    core: Arc<Core>,
+    digest: Digest,
+}
+
+impl Flight {
+    fn begin(core: &Arc<Core>, digest: &Digest) -> Option<Flight> {
+        let first = lock(&core.filling).insert(digest.clone());
+        first.then(|| Flight { core: core.clone(), digest: digest.clone() })
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        // In a forked child a thread of the parent may have it locked for ever.
+        if self.core.place.engine.check_pid().is_ok() {
+            lock(&self.core.filling).remove(&self.digest);
         }
     }
 }

@@ -1,17 +1,20 @@
 //! A cache: blobs in a directory, under their digests, that any image, index or layer can be read through.
 //!
 //! ```text
-//! blobs/<algorithm>/<hex>   a blob; its modification time is when it was last used
-//! tmp/<pid>-<n>             one on its way in, locked by its writer
-//! lock                      held while a file is named or evicted; the sum of all sizes
+//! blobs/<algorithm>/<hex>      a blob; its modification time is when it was last used
+//! diff_ids/<algorithm>/<hex>   what was found in the layer of this digest when it was decompressed: diff id and size
+//! tmp/<pid>-<n>                one on its way in, locked by its writer
+//! lock                         held while a file is named or evicted; the sum of all sizes
 //! ```
 //!
 //! * `store`: the directory, safe between processes;
 //! * `flow`: reading through it, and writing into it.
 //!
-//! What is read through it is written beside, and gets its name when all of it has passed and its digest was right.
+//! What is read through it is written beside, and gets its name when all of it has passed and its digest was right. Of
+//! several readers of one blob in a process the first one writes; no reader ever waits for another.
 //! A hit is hashed before its first byte goes out: one that is not what its name says is removed and read from its
-//! origin. Decompressed layers are kept under their diff ids, like all else. Nothing is flushed to the disk: what a
+//! origin. Decompressed layers are kept under their diff ids, like all else, and are given for the layers only in which
+//! the cache has found them itself: what an image's config claims is not enough. Nothing is flushed to the disk: what a
 //! power cut leaves behind is found out by its digest.
 
 mod flow;
@@ -30,11 +33,11 @@ use crate::sink::SinkHandle;
 use crate::source::{Place, Source};
 use flow::{CacheSink, Cached, CachedChildren, Hit};
 use futures_util::StreamExt;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use store::{Entry, Store};
+use store::{Entry, Found, Store, What};
 
 /// A cache in a directory. A clone is the same cache.
 #[derive(Clone)]
@@ -47,6 +50,8 @@ struct Core {
     counters: Counters,
     /// Blobs that parts are read of, found right and kept open, so that not each part costs a look at the whole.
     in_parts: Mutex<VecDeque<(Digest, Hit)>>,
+    /// What a reader is filling it with.
+    filling: Mutex<HashSet<Digest>>,
 }
 
 #[derive(Default)]
@@ -98,6 +103,7 @@ impl Cache {
                 uncompressed,
                 counters: Counters::default(),
                 in_parts: Mutex::default(),
+                filling: Mutex::default(),
             })))
         })
     }
@@ -144,7 +150,11 @@ impl Cache {
             let (entries, leftovers) = core.place.engine.pool().run(look).await??;
             let mut report = Report::default();
             for path in leftovers {
-                report.add(Code::InvalidState, path.display(), "left over from a writer that is gone");
+                let (code, why) = match path.is_dir() {
+                    true => (Code::Malformed, "a directory is here, which is none of the cache"),
+                    false => (Code::InvalidState, "left over from a writer that is gone"),
+                };
+                report.add(code, path.display(), why);
             }
             let total = entries.iter().fold(0u64, |sum, e| sum.saturating_add(e.size));
             if total > core.store.max_bytes() {
@@ -187,9 +197,29 @@ impl Cache {
 
 async fn examine(core: Arc<Core>, entry: Entry) -> Result<Report> {
     let mut report = Report::default();
-    let Some(digest) = entry.digest else {
-        report.add(Code::Malformed, entry.path.display(), "no file of the cache has such a name");
-        return Ok(report);
+    let digest = match entry.what {
+        What::Blob(digest) => digest,
+        What::DiffId(blob) => {
+            let here = core.clone();
+            match core.place.engine.pool().run(move || here.store.read_inside(&blob)).await? {
+                Ok(Found::Here(_) | Found::Missing) => {} // evicted meanwhile
+                Ok(Found::Wrong(_)) => {
+                    report.add(Code::Malformed, entry.path.display(), "this is not what the cache wrote about a blob");
+                }
+                Err(e) => report.add_error(entry.path.display(), &e),
+            }
+            return Ok(report);
+        }
+        What::Unknown | What::Directory => {
+            let directory = matches!(entry.what, What::Directory);
+            let why = if directory {
+                "a directory is here, which is none of the cache"
+            } else {
+                "no file of the cache has such a name"
+            };
+            report.add(Code::Malformed, entry.path.display(), why);
+            return Ok(report);
+        }
     };
     let path = entry.path.clone();
     let opened = core.place.engine.pool().run(move || store::open_file(&path)).await?;

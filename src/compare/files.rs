@@ -1,12 +1,12 @@
 //! The files of two layers: which are in one only, and what is different of those in both.
 
-use super::Differences;
+use super::{Differences, MOST};
 use crate::context::Context;
 use crate::digest::{Digest, shown};
 use crate::error::{Code, Error, Result};
 use crate::layer::Layer;
 use crate::stream::{Kind, TarEntry, TarStream};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Entries of one layer that are held for the comparison.
 const MOST_FILES: usize = 100_000;
@@ -26,31 +26,71 @@ struct Facts {
     content: Option<Digest>,
 }
 
+/// A path of the first layer: what it has there, in order, and what was seen of it in the second one.
+#[derive(Default)]
+struct Path {
+    ours: Vec<Facts>,
+    seen: usize,
+    /// What the second one has there last, where that is something else than the first one's last.
+    theirs: Option<Box<Facts>>,
+    /// Whether an entry is not what the other layer has in its place.
+    moved: bool,
+}
+
 impl Differences {
-    /// Both layers are read to their ends; what is right is not held.
+    /// Both layers are read to their ends; what is right is not held. Of a path that is in a layer several times the
+    /// last entry counts, and the others are told of.
     pub(super) async fn files(&mut self, at: &str, a: &Layer, b: &Layer, ctx: &Context) -> Result<()> {
-        let mut left = HashMap::new();
-        let mut tar = TarStream::new(a.plain_chunks(ctx).await?);
+        let mut paths: HashMap<Box<[u8]>, Path> = HashMap::new();
+        let (mut tar, mut entries) = (TarStream::new(a.plain_chunks(ctx).await?), 0);
         while let Some(entry) = tar.next().await? {
-            if left.len() >= MOST_FILES {
+            if entries >= MOST_FILES {
                 let why = format!("a layer of more than {MOST_FILES} entries is not compared file by file");
                 return Err(Error::new(Code::LimitExceeded, why).subject(&a.descriptor().digest));
             }
+            entries += 1;
             let facts = Facts::of(&entry, &mut tar).await?;
-            left.insert(path(&entry.name), facts);
+            let ours = &mut paths.entry(path(&entry.name)).or_default().ours;
+            ours.reserve_exact(1); // hardly ever more
+            ours.push(facts);
         }
+        let mut others: BTreeMap<Box<[u8]>, usize> = BTreeMap::new();
         let mut tar = TarStream::new(b.plain_chunks(ctx).await?);
         while let Some(entry) = tar.next().await? {
             let facts = Facts::of(&entry, &mut tar).await?;
-            match left.remove(&path(&entry.name)) {
-                Some(ours) => self.facts(&format!("{at}/{}", entry.shown()), &ours, &facts),
-                None => self.tell(format!("{at}/{}", entry.shown()), "only the second has it".into()),
+            let name = path(&entry.name);
+            match paths.get_mut(&name) {
+                Some(both) => {
+                    both.moved |= both.ours.get(both.seen) != Some(&facts);
+                    both.theirs = (both.ours.last() != Some(&facts)).then(|| Box::new(facts));
+                    both.seen += 1;
+                }
+                // More are not told of.
+                None if others.len() <= MOST || others.contains_key(&name) => *others.entry(name).or_default() += 1,
+                None => {}
             }
         }
-        let mut left: Vec<Box<[u8]>> = left.into_keys().collect();
-        left.sort_unstable();
-        for name in left {
-            self.tell(format!("{at}/{}", shown(&String::from_utf8_lossy(&name))), "only the first has it".into());
+        let times = |n: usize| if n > 1 { format!(", {n} times") } else { String::new() };
+        let mut paths: Vec<(Box<[u8]>, Path)> = paths.into_iter().collect();
+        paths.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        for (name, found) in paths {
+            let (at, ours) = (format!("{at}/{}", text(&name)), found.ours.len());
+            match (&found.theirs, found.ours.last()) {
+                _ if found.seen == 0 => self.tell(&at, format!("only the first has it{}", times(ours))),
+                (Some(theirs), Some(last)) => self.facts(&at, last, theirs),
+                _ => {}
+            }
+            if found.seen > 0 && ours != found.seen {
+                self.tell(
+                    &at,
+                    format!("entries of this path, of which the last counts: {ours} against {}", found.seen),
+                );
+            } else if found.moved && found.theirs.is_none() && found.seen > 0 {
+                self.tell(&at, "an entry of this path that a later one overrides is another".into());
+            }
+        }
+        for (name, n) in others {
+            self.tell(format!("{at}/{}", text(&name)), format!("only the second has it{}", times(n)));
         }
         Ok(())
     }
@@ -106,6 +146,10 @@ impl Facts {
             content: (entry.stored > 0).then(|| content.finish()),
         })
     }
+}
+
+fn text(name: &[u8]) -> String {
+    shown(&String::from_utf8_lossy(name))
 }
 
 /// A name without what means nothing in it.

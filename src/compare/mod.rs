@@ -4,6 +4,7 @@
 //! message what either has there.
 
 mod files;
+mod json;
 
 use crate::context::Context;
 use crate::digest::shown;
@@ -17,7 +18,9 @@ use crate::options::Options;
 use crate::report::Report;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use json::Parts;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// Differences that are told, at most.
 const MOST: usize = 10_000;
@@ -171,7 +174,7 @@ impl Differences {
         }
         let before = self.report.findings().len();
         match (serde_json::from_slice(a), serde_json::from_slice(b)) {
-            (Ok(one), Ok(other)) => self.values(at, &one, &other),
+            (Ok(one), Ok(other)) => self.values(at, one, other, 0),
             _ => self.tell(at, "other bytes, and not all of it is JSON".into()),
         }
         if self.report.findings().len() == before {
@@ -179,32 +182,37 @@ impl Differences {
         }
     }
 
-    fn values(&mut self, at: &str, a: &Value, b: &Value) {
-        match (a, b) {
-            (Value::Object(one), Value::Object(other)) => {
-                for (key, value) in one {
+    /// Values are compared as they are written: a number in a machine's form may be another one's, too.
+    fn values(&mut self, at: &str, a: &RawValue, b: &RawValue, depth: usize) {
+        if a.get() == b.get() {
+            return;
+        }
+        match (json::parts(a, depth), json::parts(b, depth)) {
+            (Parts::Object(one), Parts::Object(other)) => {
+                for (key, value) in &one {
                     match other.get(key) {
-                        Some(theirs) => self.values(&member(at, key), value, theirs),
-                        None => self.tell(member(at, key), format!("{} against nothing", brief(value))),
+                        Some(theirs) => self.values(&member(at, key), value, theirs, depth + 1),
+                        None => self.tell(member(at, key), format!("{} against nothing", brief(value.get()))),
                     }
                 }
                 for (key, value) in other.iter().filter(|(key, _)| !one.contains_key(*key)) {
-                    self.tell(member(at, key), format!("nothing against {}", brief(value)));
+                    self.tell(member(at, key), format!("nothing against {}", brief(value.get())));
                 }
             }
-            (Value::Array(one), Value::Array(other)) => {
+            (Parts::List(one), Parts::List(other)) => {
                 for i in 0..one.len().max(other.len()) {
                     let at = format!("{at}[{i}]");
                     match (one.get(i), other.get(i)) {
-                        (Some(a), Some(b)) => self.values(&at, a, b),
-                        (Some(a), None) => self.tell(at, format!("{} against nothing", brief(a))),
-                        (None, Some(b)) => self.tell(at, format!("nothing against {}", brief(b))),
+                        (Some(a), Some(b)) => self.values(&at, a, b, depth + 1),
+                        (Some(a), None) => self.tell(at, format!("{} against nothing", brief(a.get()))),
+                        (None, Some(b)) => self.tell(at, format!("nothing against {}", brief(b.get()))),
                         (None, None) => {}
                     }
                 }
             }
-            _ if a != b => self.add(at, brief(a), brief(b)),
-            _ => {}
+            (Parts::String(one), Parts::String(other)) if one == other => {}
+            (Parts::Plain(one), Parts::Plain(other)) if json::same_number(one, other) => {}
+            _ => self.add(at, brief(a.get()), brief(b.get())),
         }
     }
 }
@@ -231,11 +239,12 @@ fn pairs<'a>(a: &'a [Descriptor], b: &'a [Descriptor]) -> Vec<(usize, &'a Descri
 
 fn member(at: &str, key: &str) -> String {
     let plain = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
-    if plain { format!("{at}.{key}") } else { format!("{at}[{}]", brief(&Value::from(key))) }
+    if plain { format!("{at}.{key}") } else { format!("{at}[{}]", brief(&Value::from(key).to_string())) }
 }
 
-fn brief(value: &Value) -> String {
-    let text = value.to_string();
-    let cut = if text.chars().count() > 256 { "…" } else { "" };
-    format!("{}{cut}", shown(&text))
+/// The text of a value, on one line and not too long.
+fn brief(text: &str) -> String {
+    let line = text.split(['\n', '\r', '\t']).map(|part| part.trim_matches(' ')).collect::<String>();
+    let cut = if line.chars().count() > 256 { "…" } else { "" };
+    format!("{}{cut}", shown(&line))
 }

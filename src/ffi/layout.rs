@@ -367,10 +367,11 @@ unsafe fn add_index(
     Ok(layout.add_index(index, name, &options_of(options)?, &bounds(ctx)?))
 }
 
-/// parb_layout_add_image in the place of the entries with this name or, without a name, with this digest: they go, and
-/// their blobs stay until parb_layout_gc. Blocks while blobs are moved.
+/// parb_layout_add_image in the place of the entries with this name: they go, and their blobs stay until parb_layout_gc.
+/// It keeps the name in full that containerd gave them. Without a name it takes the place of the entries of this digest
+/// that have none, and names of it stay. Blocks while blobs are moved.
 ///
-/// Errors: as for parb_layout_add_image.
+/// Errors: as for parb_layout_add_image; PARB_INVALID_ARGUMENT: the name is short for several names in full.
 ///
 /// @param name  of the entry; NULL: it has none
 /// @param options  jobs, foreign_layers, durable
@@ -417,10 +418,9 @@ unsafe fn replace_image(
     Ok(layout.replace_image(image, name, &options_of(options)?, &bounds(ctx)?))
 }
 
-/// parb_layout_add_index in the place of the entries with this name or, without a name, with this digest: they go, and
-/// their blobs stay until parb_layout_gc. Blocks while blobs are moved.
+/// parb_layout_add_index in the place of entries as parb_layout_replace_image. Blocks while blobs are moved.
 ///
-/// Errors: as for parb_layout_add_index.
+/// Errors: as for parb_layout_add_index; PARB_INVALID_ARGUMENT: the name is short for several names in full.
 ///
 /// @param name  of the entry; NULL: it has none
 /// @param options  jobs, foreign_layers, durable

@@ -110,7 +110,8 @@ pub unsafe extern "C" fn parb_matcher_add_annotation(
     })
 }
 
-/// Means the entry that a layout names so: its annotation org.opencontainers.image.ref.name.
+/// Means the entry that a layout names so: its annotation org.opencontainers.image.ref.name, or containerd's
+/// io.containerd.image.name. Of several names one must hold.
 ///
 /// @since 0.1
 #[unsafe(no_mangle)]

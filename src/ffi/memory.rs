@@ -54,8 +54,9 @@ pub unsafe extern "C" fn parb_memory_free(memory: *mut parb_memory) {
     free(memory)
 }
 
-/// Takes an image in with all of its blobs, under a name that another one may have had. Blocks while
-/// it reads them.
+/// Takes an image in with all of its blobs, under a name that another one may have had: that one goes once this one is
+/// in, so that there must be room for both. What is there already needs no room. What was put in without a name stays
+/// until it is removed by its digest, whatever becomes of names that it has besides. Blocks while it reads.
 ///
 /// Errors: PARB_LIMIT_EXCEEDED: there is no room; PARB_DIGEST_MISMATCH and others of reading.
 ///
@@ -103,8 +104,8 @@ unsafe fn memory_put_image(
     Ok(memory.add_image(name, image, &options_of(options)?, &bounds(ctx)?))
 }
 
-/// Takes an index in with all that is below it, under a name that another one may have had. Blocks while
-/// it reads them.
+/// Takes an index in with all that is below it, under a name that another one may have had; otherwise as
+/// parb_memory_put_image. Blocks while it reads.
 ///
 /// Errors: PARB_LIMIT_EXCEEDED: there is no room; PARB_DIGEST_MISMATCH and others of reading.
 ///
@@ -152,7 +153,8 @@ unsafe fn memory_put_index(
     Ok(memory.add_index(name, index, &options_of(options)?, &bounds(ctx)?))
 }
 
-/// The image with this name or digest; of an index, the one for the option platform. Blocks for a moment.
+/// The image with this name or digest, or below an index with one; of an index, the one for the option platform. For as
+/// long as the image or a layer of it lives, all of it stays in the store, removed or not. Blocks for a moment.
 ///
 /// Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: it is an index, and no platform is set.
 ///
@@ -195,7 +197,8 @@ unsafe fn memory_image(
     Ok(memory.image(name, &options_of(options)?, &bounds(ctx)?))
 }
 
-/// The index with this name or digest. Blocks for a moment.
+/// The index with this name or digest; it stays in the store for as long as it lives, removed or not. Blocks for a
+/// moment.
 ///
 /// Errors: PARB_NOT_FOUND; PARB_INVALID_ARGUMENT: it is an image.
 ///
@@ -238,10 +241,10 @@ unsafe fn memory_index(
     Ok(memory.index(name, &options_of(options)?, &bounds(ctx)?))
 }
 
-/// Takes a name away, or an image or index by its digest with all its names. What nothing names any more is gone. Never
-/// blocks.
+/// Takes a name away, or an image or index by its digest with all its names. What can't be reached from a name, from
+/// what was put in without one, or from a value that was had, is gone. Never blocks.
 ///
-/// Errors: PARB_NOT_FOUND.
+/// Errors: PARB_NOT_FOUND; PARB_INVALID_STATE: it is there as a part of something else only, which the message names.
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
@@ -262,14 +265,15 @@ pub unsafe extern "C" fn parb_memory_names(memory: *const parb_memory, out: *mut
     call(|| put(out, || Ok(Strings::new(memory.get("memory")?.names()))))
 }
 
-/// How many bytes are in it.
+/// How many bytes are in it, with those on their way in.
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parb_memory_size(memory: *const parb_memory) -> u64 {
     get(0, || Ok(memory.get("memory")?.size()))
 }
 
-/// A store in memory as a sink. Never blocks.
+/// A store in memory as a sink. A layer that was made into it stays there while it lives, and for as long as what is put
+/// in with it. Never blocks.
 ///
 /// Errors: PARB_INVALID_ARGUMENT.
 /// @since 0.1

@@ -4,12 +4,12 @@
 use super::blobs::Fill;
 use super::{Layout, MAX_INDEX, files, index_of, lock};
 use crate::context::Context;
+use crate::digest::shown;
 use crate::engine::Task;
 use crate::error::{Code, Error, Result, invalid};
 use crate::image::Image;
 use crate::index::{Child, Index};
-use crate::layout::find::is_named;
-use crate::matcher::{Matcher, REF_NAME, renamed};
+use crate::matcher::{Matcher, full_name, is_named, named_like, names_of, renamed};
 use crate::oci::{AnyManifest, Descriptor, IndexEdit};
 use crate::options::Options;
 use crate::transfer::{self, Target};
@@ -37,7 +37,10 @@ impl Layout {
         self.put(Child::Index(index.clone()), name, false, options, ctx)
     }
 
-    /// As [`Layout::add_image`], in the place of the entries with this name, or, without a name, with this digest.
+    /// As [`Layout::add_image`], in the place of the entries with this name, whose names in full (containerd's) it takes
+    /// over; without a name, in the place of those of this digest that have none: names stay.
+    ///
+    /// Errors: besides, `InvalidArgument` where the name is short for several full ones.
     pub fn replace_image(
         &self,
         image: &Image,
@@ -48,7 +51,7 @@ impl Layout {
         self.put(Child::Image(image.clone()), name, true, options, ctx)
     }
 
-    /// As [`Layout::add_index`], in the place of the entries with this name, or, without a name, with this digest.
+    /// As [`Layout::add_index`], in the place of entries as [`Layout::replace_image`].
     pub fn replace_index(
         &self,
         index: &Index,
@@ -153,14 +156,12 @@ impl Layout {
         let fill = Fill { blobs, jobs, foreign_layers: options.foreign_layers, durable, held: held.clone() };
         transfer::below(&value, &fill, ctx).await?;
         fill.manifest(ctx, &value).await?;
-        let entry = self.entry(&value, name, ctx).await?;
-        let given = entry.clone();
-        self.edit(durable, Some(held), move |edit| {
-            insert(edit, entry, replace);
-            Ok(())
+        let entry = self.entry(&value, name.clone(), ctx).await?;
+        self.edit(durable, Some(held), move |edit| match replace {
+            true => replace_in(edit, entry, name.as_deref()),
+            false => Ok(append_to(edit, entry, name.as_deref())),
         })
-        .await?;
-        Ok(given)
+        .await
     }
 
     /// How index.json is to name the value.
@@ -234,25 +235,44 @@ impl Layout {
     }
 }
 
-/// Appends the entry unless it is there, or puts it where the first of those stands that it replaces.
-fn insert(edit: &mut IndexEdit, entry: Descriptor, replace: bool) {
-    let name = entry.annotations.get(REF_NAME).cloned();
-    let entries: Vec<Descriptor> = edit.doc().manifests.clone().unwrap_or_default();
-    if !replace {
-        let same = |d: &Descriptor| d.digest == entry.digest && d.annotations.get(REF_NAME) == name.as_ref();
-        if !entries.iter().any(same) {
-            edit.append(entry);
-        }
-        return;
+/// Whether it has this name, or, where none is wanted, none.
+fn has_name(entry: &Descriptor, name: Option<&str>) -> bool {
+    match name {
+        Some(name) => is_named(entry, name),
+        None => names_of(entry).next().is_none(),
     }
-    let goes = |d: &Descriptor| match &name {
-        Some(name) => is_named(d, name),
-        None => d.digest == entry.digest,
+}
+
+/// Appends the entry unless one of the same digest and name is there. Gives the one that is there now.
+fn append_to(edit: &mut IndexEdit, entry: Descriptor, name: Option<&str>) -> Descriptor {
+    let there = edit.doc().manifests.iter().flatten().find(|d| d.digest == entry.digest && has_name(d, name));
+    if let Some(there) = there {
+        return there.clone();
+    }
+    edit.append(entry.clone());
+    entry
+}
+
+/// Puts the entry where the first of those stands that it replaces, under all their names.
+fn replace_in(edit: &mut IndexEdit, entry: Descriptor, name: Option<&str>) -> Result<Descriptor> {
+    let entries: Vec<Descriptor> = edit.doc().manifests.clone().unwrap_or_default();
+    let goes = |d: &Descriptor| has_name(d, name) && (name.is_some() || d.digest == entry.digest);
+    let Some(at) = entries.iter().position(goes) else {
+        edit.append(entry.clone());
+        return Ok(entry);
     };
-    let at = entries.iter().position(goes).unwrap_or(entries.len());
+    let named: Vec<&Descriptor> = entries.iter().filter(|d| goes(d) && full_name(d).is_some()).collect();
+    if let Some(other) = named.iter().find(|d| full_name(d) != full_name(named[0])) {
+        let [one, other] = [named[0], other].map(|d| shown(full_name(d).unwrap_or_default()));
+        let why = format!("the name is short for several: {one} and {other}");
+        return Err(invalid(why).subject(shown(name.unwrap_or_default())));
+    }
+    let like = named.first().copied().unwrap_or(&entries[at]);
+    let entry = named_like(entry.clone(), like);
     let mut left: Vec<Descriptor> = entries.iter().filter(|d| !goes(d)).cloned().collect();
-    left.insert(at, entry);
+    left.insert(at, entry.clone());
     if left != entries {
         edit.doc_mut().manifests = Some(left);
     }
+    Ok(entry)
 }

@@ -6,7 +6,7 @@ use crate::digest::{Digest, shown};
 use crate::error::{Code, Error, Result, invalid};
 use crate::image::Image;
 use crate::index::{Child, Index};
-use crate::matcher::names_of;
+use crate::matcher::{is_named, names_of};
 use crate::oci::{Descriptor, IndexManifest, Platform};
 use std::sync::Arc;
 
@@ -17,11 +17,6 @@ const MAX_LISTED: usize = 10;
 fn is_platform(text: &str) -> bool {
     const SYSTEMS: [&str; 8] = ["linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "solaris", "android"];
     text.split_once('/').is_some_and(|(os, _)| SYSTEMS.contains(&os.to_ascii_lowercase().as_str()))
-}
-
-/// Whether an entry has this name.
-pub(super) fn is_named(entry: &Descriptor, name: &str) -> bool {
-    names_of(entry).any(|n| n == name)
 }
 
 impl Layout {

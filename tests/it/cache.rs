@@ -103,6 +103,73 @@ fn a_second_read_comes_from_the_directory_and_is_checked() {
 }
 
 #[test]
+fn of_several_readers_of_one_blob_one_fills_the_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path(), 64 << 20, &Options::new().uncompressed());
+    let origin = Layer::random(2 << 20, 1, &gzip(), &ctx()).wait().unwrap();
+    let layer = origin.cached(&cache);
+    for (plain, stored) in [(false, 1), (true, 2)] {
+        let right = read(&origin, plain).unwrap();
+        let open = || if plain { layer.open_uncompressed(&ctx()) } else { layer.open(&ctx()) };
+        let mut readers: Vec<_> = (0..4).map(|_| (open().wait().unwrap(), Vec::new())).collect();
+        // All under way at the same time; the first one stands still for a while, and holds nobody up.
+        let piece = readers[0].0.next(&ctx()).wait().unwrap();
+        readers[0].1.extend_from_slice(&piece);
+        for (reader, got) in readers.iter_mut().rev() {
+            loop {
+                match reader.next(&ctx()).wait().unwrap() {
+                    piece if piece.is_empty() => break,
+                    piece => got.extend_from_slice(&piece),
+                }
+            }
+            assert!(*got == right);
+        }
+        assert_eq!(cache.stats().stored, stored);
+    }
+    // Who gives up leaves it to the next one.
+    cache.clear(&Options::new(), &ctx()).wait().unwrap();
+    let mut reader = layer.open(&ctx()).wait().unwrap();
+    reader.next(&ctx()).wait().unwrap();
+    drop(reader);
+    let until = Instant::now() + Duration::from_secs(10);
+    while cache.stats().stored < 3 {
+        assert!(Instant::now() < until, "it is not filled any more");
+        read(&layer, false).unwrap();
+    }
+    is_clean(&cache);
+}
+
+#[test]
+fn directories_of_others_are_left_alone_and_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path(), 400_000, &Options::new());
+    let (first, second) = (layer(1, &gzip()), layer(2, &gzip()));
+    let foreign = [dir.path().join("blobs/sha256/notes/deep"), dir.path().join("tmp/mine")];
+    foreign.iter().for_each(|dir| std::fs::create_dir_all(dir).unwrap());
+    std::fs::create_dir(blob(dir.path(), &first.descriptor().digest)).unwrap();
+    for _ in 0..2 {
+        assert_eq!(read(&first.cached(&cache), false).unwrap(), read(&first, false).unwrap());
+        read(&second.cached(&cache), false).unwrap();
+    }
+    assert_eq!((cache.stats().hits, cache.stats().stored), (1, 1));
+    for n in 10..30 {
+        read(&layer(n, &gzip()).cached(&cache), false).unwrap(); // evictions
+    }
+    assert!(cache.stats().evicted > 5);
+    let report = cache.verify(&Options::new(), &ctx()).wait().unwrap();
+    assert_eq!(report.findings().len(), 3, "{}", report.to_json());
+    for finding in report.findings() {
+        assert_eq!(finding.code, parbuckle::Code::Malformed);
+        assert!(finding.message.contains("directory"), "{}", finding.message);
+    }
+    let cache = open(dir.path(), 10_000, &Options::new()); // opening evicts, too
+    assert!(cache.size() <= 10_000);
+    cache.clear(&Options::new(), &ctx()).wait().unwrap();
+    assert_eq!((cache.size(), files(&dir.path().join("blobs")).len()), (0, 0));
+    assert!(foreign.iter().all(|dir| dir.exists()));
+}
+
+#[test]
 fn an_aborted_read_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let cache = open(dir.path(), 64 << 20, &Options::new());
@@ -148,6 +215,75 @@ fn decompressed_layers_are_kept_where_that_is_asked_for() {
     let (stored, hits) = (before.stored + 1, before.hits + 1);
     assert_eq!(cache.stats(), CacheStats { stored, hits, misses: before.misses + 1, ..before });
     is_clean(&cache);
+}
+
+/// An image whose config claims that `layer` has this diff id.
+fn claiming(layer: &Layer, diff_id: &Digest) -> Image {
+    let config =
+        format!(r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#);
+    let d = layer.descriptor();
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{}","size":{}}},"layers":[{{"mediaType":"{}","digest":"{}","size":{}}}]}}"#,
+        Digest::of(parbuckle::Algorithm::Sha256, config.as_bytes()),
+        config.len(),
+        d.media_type,
+        d.digest,
+        d.size
+    );
+    let mut blobs = Blobs::new();
+    blobs.add_bytes(config.into()).add_bytes(read(layer, false).unwrap().into()); // a layer of which nothing is known yet
+    Image::from_parts(manifest.into(), &blobs).unwrap()
+}
+
+#[test]
+fn a_layer_is_what_is_in_it_whatever_an_image_claims() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path(), 64 << 20, &Options::new().uncompressed());
+    let (one, other) = (layer(4, &gzip()), layer(5, &gzip()));
+    let diff_id = one.diff_id(&ctx()).wait().unwrap();
+    let (one_tar, other_tar) = (read(&one, true).unwrap(), read(&other, true).unwrap());
+    let of = |image: &Image| image.cached(&cache).layers()[0].clone();
+    for _ in 0..2 {
+        let (honest, lying) = (claiming(&one, &diff_id), claiming(&other, &diff_id));
+        // Before the tar is in the cache, while it is, and when the cache has decompressed the layer of the lie, too.
+        let uncached = lying.layers()[0].clone();
+        assert!(read(&uncached, true).unwrap() == other_tar && read(&of(&lying), true).unwrap() == other_tar);
+        assert!(read(&of(&honest), true).unwrap() == one_tar);
+        let cached = of(&lying);
+        for layer in [&uncached, &cached] {
+            // Once the diff id was asked for, the layer is held to it.
+            assert_eq!(layer.diff_id(&ctx()).wait().unwrap(), diff_id);
+            assert_eq!(read(layer, true).unwrap_err().code(), parbuckle::Code::DigestMismatch);
+        }
+        for image in [&lying, &lying.cached(&cache)] {
+            let mut reader = image.filesystem(&Options::new(), &ctx()).wait().unwrap();
+            let failed = loop {
+                match reader.next(&ctx()).wait() {
+                    Ok(piece) if piece.is_empty() => panic!("no error"),
+                    Ok(_) => {}
+                    Err(e) => break e,
+                }
+            };
+            assert_eq!(failed.code(), parbuckle::Code::DigestMismatch);
+        }
+        read(&claiming(&other, &other.diff_id(&ctx()).wait().unwrap()).cached(&cache).layers()[0], true).unwrap();
+    }
+    // The honest one is a hit from the second time on.
+    let before = cache.stats();
+    assert!(read(&of(&claiming(&one, &diff_id)), true).unwrap() == one_tar);
+    let after = cache.stats();
+    assert!(after.hits > before.hits && (after.misses, after.stored) == (before.misses, before.stored), "{after:?}");
+    is_clean(&cache);
+    // A record that was changed is told of, and no more believed than a claim.
+    let record = dir.path().join("diff_ids/sha256").join(other.descriptor().digest.hex());
+    let text = std::fs::read_to_string(&record).unwrap();
+    let other_id = other.diff_id(&ctx()).wait().unwrap();
+    std::fs::write(&record, text.replace(other_id.hex(), diff_id.hex())).unwrap();
+    assert_eq!(cache.verify(&Options::new(), &ctx()).wait().unwrap().findings().len(), 1);
+    assert!(read(&of(&claiming(&other, &diff_id)), true).unwrap() == other_tar);
+    is_clean(&cache);
+    let kept = ["blobs", "diff_ids"].into_iter().flat_map(|place| files(&dir.path().join(place)));
+    assert_eq!(cache.size(), kept.map(|f| f.metadata().unwrap().len()).sum::<u64>());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use parbuckle::{
     ServerOptions, SinkHandle,
 };
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -177,6 +178,58 @@ fn files_are_as_the_umask_has_them_and_nothing_else_is_there() {
     names.sort();
     assert_eq!(names, [".parbuckle", "blobs", "index.json", "oci-layout"]);
     assert_eq!(site.temps(), 0);
+}
+
+/// The digests of index.json, each with its annotations.
+fn named_entries(layout: &Layout) -> Vec<(Digest, BTreeMap<String, String>)> {
+    let index = layout.index(&plain(), &ctx()).wait().unwrap();
+    let entries = index.manifest().manifests().iter();
+    entries.map(|d| (d.digest.clone(), d.annotations.iter().map(|(k, v)| (k.clone(), v.clone())).collect())).collect()
+}
+
+#[test]
+fn names_stay_when_entries_are_replaced() {
+    const FULL: &str = "io.containerd.image.name";
+    let dir = tempfile::tempdir().unwrap();
+    let layout = Layout::create(dir.path(), &plain(), &ctx()).wait().unwrap();
+    let random = |seed| Image::random(1, 100, seed, &plain(), &ctx()).wait().unwrap();
+    let (one, other) = (random(1), random(2));
+    let names = || -> Vec<(Digest, Vec<String>)> {
+        named_entries(&layout).into_iter().map(|(digest, all)| (digest, all.into_values().collect())).collect()
+    };
+    // Without a name: what has one stays.
+    layout.add_image(&one, Some("one"), &plain(), &ctx()).wait().unwrap();
+    layout.add_image(&one, Some("two"), &plain(), &ctx()).wait().unwrap();
+    for _ in 0..2 {
+        layout.replace_image(&one, None, &plain(), &ctx()).wait().unwrap();
+        let of = |names: &[&str]| (one.digest().clone(), names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
+        assert_eq!(names(), [of(&["one"]), of(&["two"]), of(&[])]);
+    }
+    layout.remove(&Matcher::new(), &plain(), &ctx()).wait().unwrap();
+
+    // As containerd writes them: found, annotated, replaced and removed by either name.
+    for full in ["example.com/app:1", "example.com/db:1"] {
+        let tag = Matcher::new().name("new");
+        layout.add_image(&one, Some("new"), &plain(), &ctx()).wait().unwrap();
+        layout.annotate(&tag, FULL, Some(full), &plain(), &ctx()).wait().unwrap();
+        let full = Matcher::new().name(full);
+        layout.annotate(&full, "org.opencontainers.image.ref.name", Some("1"), &plain(), &ctx()).wait().unwrap();
+    }
+    let e = layout.replace_image(&other, Some("1"), &plain(), &ctx()).wait().unwrap_err();
+    assert_eq!((e.code(), e.get_subject()), (Code::InvalidArgument, Some("1")));
+    let given = layout.replace_image(&other, Some("example.com/db:1"), &plain(), &ctx()).wait().unwrap();
+    assert_eq!(given.annotations.get(FULL).map(String::as_str), Some("example.com/db:1"));
+    let of = |image: &Image, full: &str| (image.digest().clone(), vec![full.to_owned(), "1".to_owned()]);
+    assert_eq!(names(), [of(&one, "example.com/app:1"), of(&other, "example.com/db:1")]);
+    layout.add_image(&other, Some("example.com/db:1"), &plain(), &ctx()).wait().unwrap(); // it is there
+    assert_eq!(names().len(), 2);
+    let found = layout.image(Some("example.com/db:1"), &plain(), &ctx()).wait().unwrap();
+    assert_eq!(found.digest(), other.digest());
+    let removed = layout.remove(&Matcher::new().name("example.com/db:1"), &plain(), &ctx()).wait().unwrap();
+    assert_eq!(removed, [other.digest().to_string()]);
+    layout.replace_image(&other, Some("1"), &plain(), &ctx()).wait().unwrap(); // now it is short for one
+    assert_eq!(names(), [of(&other, "example.com/app:1")]);
+    assert_eq!(layout.remove(&Matcher::new().name("1"), &plain(), &ctx()).wait().unwrap().len(), 1);
 }
 
 #[test]

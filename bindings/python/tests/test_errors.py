@@ -148,7 +148,7 @@ def test_use_after_close() -> None:
             stream.read()
         stream.close()
         assert image.digest == digest and known.config().json == config, "facts stay"
-        assert site.client.stats()["requests"] > 0
+        assert site.client.stats["requests"] > 0
 
 
 def test_an_older_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -271,7 +271,7 @@ def test_cancelled_write(tmp_path: Path) -> None:
             assert len(layout.index()) == 0
             with pytest.raises(parbuckle.CancelledError):
                 store.put(image, "x", cancel=cancel)
-            assert store.names() == []
+            assert store.names == []
         assert time.monotonic() - began < 5
     assert os.listdir(tmp_path) == ["layout"]
 
@@ -285,7 +285,7 @@ def test_cache(tmp_path: Path) -> None:
             assert stored(image) == stored(image_of())
         fetched = [r for r in site.server.requests() if r["method"] == "GET" and "/blobs/" in r["path"]]
         assert len(fetched) == 2, "config and layer, once each"
-        assert cache.stats()["hits"] >= 2 and cache.size >= image.layers[0].size
+        assert cache.stats["hits"] >= 2 and cache.size >= image.layers[0].size
         assert not cache.verify(jobs=2)
         assert b"".join(site.client.pull(name).layers[0].cached(cache)) == stored(image)[2]
         cache.remove(image.layers[0].digest)
@@ -300,7 +300,7 @@ def test_cache(tmp_path: Path) -> None:
         found = site.client.pull_index(site.name("i:1")).cached(cache)
         assert [i.config().platform for i in found.images()] == ["linux/amd64"]
     with pytest.raises(parbuckle.InvalidStateError):
-        cache.stats()
+        cache.stats
     with pytest.raises(ValueError):
         Cache(tmp_path / "cache", -1)
 
@@ -321,7 +321,7 @@ def test_memory_store() -> None:
         store.put(image, "one")
         store.put(index, "many")
         store.put(image_of(10, 7))
-        assert store.names() == ["many", "one"] and store.size > 20_000
+        assert store.names == ["many", "one"] and store.size > 20_000
         assert stored(store.image("one")) == stored(image)
         assert [d.platform for d in store.index("many")] == ["linux/amd64", "linux/s390x"]
         with pytest.raises(parbuckle.LimitExceededError):

@@ -172,7 +172,7 @@ def test_exits() -> None:
         "import threading; threading.Thread(target=lambda: [image_of() for _ in range(20)], daemon=True).start()",
         "import asyncio; asyncio.run(parbuckle.AsyncClient().pull(server.host + '/a:1'))",
         "sys.modules.clear()",
-        "class A:\n    def __del__(self): client.stats()\na = A(); a.a = a",
+        "class A:\n    def __del__(self): client.stats\na = A(); a.a = a",
     ):
         done = run(EXITS.format(rest))
         assert done.returncode == 0 and done.stdout == "end\n", (rest, done.returncode, done.stderr)

@@ -85,7 +85,7 @@ def test_derive() -> None:
         }
         back.validate(jobs=2)
         assert all("test-derive parbuckle/" in r["user_agent"] for r in server.requests())
-        assert client.stats()["requests"] == len(server.requests())
+        assert client.stats["requests"] == len(server.requests())
 
 
 def test_removals() -> None:

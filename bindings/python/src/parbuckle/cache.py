@@ -29,6 +29,7 @@ class CacheFacts(Medium):
         """The cache as a sink for new layers. They can be read for as long as they live, evicted or not."""
         return sink_of(lib.parb_sink_cache, self._handle, self._timeout)
 
+    @property
     def stats(self) -> dict[str, Any]:
         """What it has done since it was opened: "hits", "misses", "corrupt", "stored", "evicted", "failed"."""
         buf = Handle("buf")

@@ -80,6 +80,7 @@ class ClientBase:
         self.timeout = timeout
         _open.add(self)
 
+    @property
     def stats(self) -> dict[str, Any]:
         """What the client has done so far: bytes and threads of each stage, requests, retries."""
         buf = Handle("buf")

@@ -35,7 +35,7 @@ class Matcher:
         platform: os/architecture[/variant][:os.version]: this and no other, but for a version that may go on after a
             dot; what it leaves out does not matter.
         annotations: all of which must be there; None as value: whatever it is.
-        name: as a layout has it, in its annotation org.opencontainers.image.ref.name.
+        name: as a layout has it, in its annotation org.opencontainers.image.ref.name or io.containerd.image.name.
         """
         self._handle = Handle("matcher", lib.parb_matcher_new())
         for add, texts in (

@@ -42,6 +42,7 @@ class MemoryStoreFacts(Medium):
         """The store as a sink for new layers."""
         return sink_of(lib.parb_sink_memory, self._handle, self._timeout)
 
+    @property
     def names(self) -> list[str]:
         """Every name, sorted."""
         found = Handle("strings")
@@ -49,7 +50,11 @@ class MemoryStoreFacts(Medium):
         return strings_of(found) or []
 
     def remove(self, name_or_digest: str) -> None:
-        """Takes a name away, or an image or index by its digest with all its names. What nothing names is gone."""
+        """Takes a name away, or an image or index by its digest with all its names.
+
+        What can't be reached from a name, from what was put in without one, or from a value that was had, is gone.
+        Raises NotFoundError, or InvalidStateError for what is a part of something else only.
+        """
         check(lib.parb_memory_remove(self._handle, utf8(name_or_digest)))
 
     def _put(
@@ -90,7 +95,7 @@ class MemoryStore(MemoryStoreFacts, Blocking):
     ) -> None:
         """Takes in an image, or an index with all that is below it, under a name that another one may have had.
 
-        Without a name it is found by its digest alone.
+        Without a name it is found by its digest alone, and stays until it is removed by it.
         """
         run(self._put(what, name, jobs, foreign_layers), seconds(timeout, self._timeout), cancel, progress)
 
