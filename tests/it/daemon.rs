@@ -479,18 +479,20 @@ fn of_an_index_the_image_for_the_platform_goes() {
 fn ends(fake: &Fake, closed: &Arc<Mutex<bool>>, call: impl Fn(&Daemon, &Context) -> Result<()>) {
     let daemon = fake.daemon();
     let began = Instant::now();
-    let e = call(&daemon, &Context::with_timeout(Duration::from_millis(200))).unwrap_err();
+    // Time enough to come to where the daemon hangs, on a busy machine too.
+    const WHILE: Duration = Duration::from_millis(700);
+    let e = call(&daemon, &Context::with_timeout(WHILE)).unwrap_err();
     assert_eq!(e.code(), Code::TimedOut);
     let ctx = Context::new();
     let later = ctx.clone();
     std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(WHILE);
         later.cancel();
     });
     assert_eq!(call(&daemon, &ctx).unwrap_err().code(), Code::Cancelled);
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < Duration::from_secs(15));
     while !*closed.lock().unwrap() {
-        assert!(began.elapsed() < Duration::from_secs(10), "the connection stays open");
+        assert!(began.elapsed() < Duration::from_secs(30), "the connection stays open");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
