@@ -280,7 +280,7 @@ static void a_large_layer(void) {
 static int left(void) { return entries(directory); }
 
 static void no_file_stays_behind(void) {
-  unlink(in("a.tar")), unlink(in("i.tar")), unlink(in("j.tar")), unlink(in("piece"));
+  unlink(in("a.tar")), unlink(in("i.tar")), unlink(in("j.tar")), unlink(in("k.tar")), unlink(in("piece"));
   CHECK_INT(settles(left, 0), 0);
   CHECK(!rmdir(directory));
 }
