@@ -3093,6 +3093,7 @@ PARB_API void parb_blobs_add_index(parb_blobs *blobs, const parb_index *index);
 
 /**
  * Has every other blob opened by the host when it is read, at most 64 at once. What comes is verified as from anywhere.
+ * A call that fails or is cancelled does not wait for callbacks that still run: what they use stays until `destroy`.
  *
  * @param exists   asked where only that is of interest; NULL: blobs are opened to find out
  * @param destroy  called once with `user` when neither the blobs nor a value made of them needs it any more

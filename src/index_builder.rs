@@ -40,6 +40,7 @@ enum Step {
     /// Another value in the place of the one with this digest.
     Replace(Digest, Child),
     Annotate(Matcher, String, Option<String>),
+    Platform(Matcher, Platform),
     /// Of the entry added last.
     EntryPlatform(Option<Platform>),
     EntryAnnotation(String, Option<String>),
@@ -140,6 +141,9 @@ impl IndexBuilder {
     /// follow.
     pub fn set_format(&mut self, format: Format) -> &mut Self {
         self.step(Step::Format(format))
+    }
+    pub(crate) fn set_platform(&mut self, which: &Matcher, platform: Platform) -> &mut Self {
+        self.step(Step::Platform(which.clone(), platform))
     }
     pub(crate) fn replace(&mut self, old: &Digest, new: Child) -> &mut Self {
         self.step(Step::Replace(old.clone(), new))
@@ -271,6 +275,9 @@ impl List {
                     }
                 }
                 self.owners.insert(now.digest, Owner::Itself(new));
+            }
+            Step::Platform(which, platform) => {
+                self.entries.iter_mut().filter(|d| which.matches(d)).for_each(|d| d.platform = Some(platform.clone()));
             }
             Step::Annotate(which, key, value) => {
                 self.entries.iter_mut().filter(|d| which.matches(d)).for_each(|d| annotate(d, &key, value.as_ref()));

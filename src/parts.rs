@@ -111,7 +111,7 @@ impl Image {
         let (place, descriptor) = (Place::here()?, manifest.descriptor());
         let needed = manifest.layers().iter().filter(|d| d.media_type.is_distributable());
         if let Some(missing) = needed.chain([manifest.config()]).find(|d| !blobs.can_have(d)) {
-            return Err(Error::new(Code::NotFound, "no part has this blob").subject(&missing.digest));
+            return Err(nowhere(missing));
         }
         let (source, home) = (blobs.source(&place), Home::Local(place));
         Ok(image_of(blobs, descriptor, manifest, &source, home))
@@ -203,7 +203,7 @@ impl Layer {
         blobs: &Blobs,
     ) -> Result<Layer> {
         if !blobs.can_have(&descriptor) {
-            return Err(Error::new(Code::NotFound, "no part has this blob").subject(&descriptor.digest));
+            return Err(nowhere(&descriptor));
         }
         let place = Place::here()?;
         let source = blobs.source_of(&descriptor, &blobs.source(&place));
@@ -254,7 +254,7 @@ impl Source for Gathered {
             if let Some(data) = inline(blob) {
                 return Memory(data).open(ctx, blob, offset).await;
             }
-            let Some(provider) = self.blobs.provider.clone() else { return Err(missing(blob)) };
+            let Some(provider) = self.blobs.provider.clone() else { return Err(nowhere(blob)) };
             let stream = Opening { provider, blob: blob.clone(), offset, stream: None };
             let (chunks, _) = pump(&self.place, Box::new(stream))?;
             Ok(chunks)
@@ -311,8 +311,12 @@ fn inline(blob: &Descriptor) -> Option<Bytes> {
     (Digest::of(blob.digest.algorithm(), data) == blob.digest).then(|| data.clone())
 }
 
-fn missing(blob: &Descriptor) -> Error {
-    Error::new(Code::NotFound, "no part has this blob").subject(&blob.digest)
+fn nowhere(blob: &Descriptor) -> Error {
+    let why = match blob.data {
+        Some(_) => "no part has this blob, and what its descriptor holds is another",
+        None => "no part has this blob",
+    };
+    Error::new(Code::NotFound, why).subject(&blob.digest)
 }
 
 /// A stream of the host that is opened on the thread that reads it.

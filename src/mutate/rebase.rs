@@ -11,6 +11,7 @@ use crate::index_builder::IndexBuilder;
 use crate::matcher::Matcher;
 use crate::oci::{Config, Descriptor, History, Platform};
 use crate::options::Options;
+use crate::pick::no_image_for;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -72,8 +73,9 @@ impl Image {
 
 impl Index {
     /// Every image of this index on the image of `new_base` for its platform, where it was on that of `old_base`;
-    /// nested indexes likewise. Entries without a platform that are no images stay. Attestations of images that
-    /// changed are left out: what they attest is no longer so.
+    /// nested indexes likewise. The platform is the very one, but for features, and for the last part of a Windows
+    /// build where the base has another one now: the entry then says the new one. Entries for `unknown`, and those that
+    /// are no images, stay. Attestations of images that changed are left out: what they attest is no longer so.
     ///
     /// Errors: as for [`Image::rebase`], with the platform's image as subject; `NotFound` where a base has no image for
     /// a platform. Options: none.
@@ -123,6 +125,9 @@ impl Bases {
                             Some(platform) => Some(platform.clone()),
                             None => image.config_holder().get(ctx).await?.platform(),
                         };
+                        if platform.as_ref().is_some_and(|p| p.os == "unknown") {
+                            continue; // an attestation whose annotation was lost, or its like
+                        }
                         let platform = platform.ok_or_else(|| {
                             invalid("neither the index nor its config says what this image runs on")
                                 .subject(&entry.digest)
@@ -140,7 +145,14 @@ impl Bases {
                         Child::Index(_) => Default::default(),
                     };
                     let now = Matcher::new().digest(new.descriptor().digest.clone());
+                    let platform = match &new {
+                        Child::Image(image) => moved(entry, image, ctx).await?,
+                        Child::Index(_) => None,
+                    };
                     builder.remove(&about).replace(&entry.digest, new);
+                    if let Some(platform) = platform {
+                        builder.set_platform(&now, platform);
+                    }
                     // Entries often repeat what their manifests say.
                     for key in [BASE_DIGEST, BASE_NAME].into_iter().filter(|key| entry.annotations.contains_key(*key)) {
                         builder.annotate(&now, key, annotations.get(key).map(String::as_str))?;
@@ -158,8 +170,38 @@ pub(super) fn is_attestation(entry: &Descriptor) -> bool {
     [REFERENCE, REFERENCE_TYPE].iter().any(|key| entry.annotations.contains_key(*key))
 }
 
+/// The base's image for the very platform. One that merely runs there would make an image that does less than its entry
+/// says, or one for more than it says that doesn't run.
 async fn pick(base: &Index, platform: &Platform, ctx: &Context) -> Result<Image> {
-    base.image_for(ctx, platform).await.map_err(|e| e.or_subject(base.digest()))
+    let mut wanted = Platform { os_features: Vec::new(), ..platform.clone() };
+    let mut found = base.image_for(ctx, &wanted).await;
+    // Windows: another build of the same release.
+    let release = wanted.os_version.splitn(4, '.').take(3).collect::<Vec<_>>().join(".");
+    if found.as_ref().is_err_and(|e| e.code() == Code::NotFound) && release != wanted.os_version {
+        wanted.os_version = release;
+        found = base.image_for(ctx, &wanted).await;
+    }
+    let image = found.map_err(|e| e.or_subject(base.digest()))?;
+    match image.config_holder().get(ctx).await?.platform() {
+        Some(is) if is.normalized().variant != wanted.normalized().variant => {
+            Err(no_image_for(&wanted, "the base", &[is]).subject(base.digest()))
+        }
+        _ => Ok(image),
+    }
+}
+
+/// The entry's platform, where the new base is of another version, or has other features.
+async fn moved(entry: &Descriptor, image: &Image, ctx: &Context) -> Result<Option<Platform>> {
+    let Some(said) = &entry.platform else { return Ok(None) };
+    let config = image.config_holder().get(ctx).await?.doc();
+    let mut now = said.clone();
+    if !said.os_version.is_empty() && !config.os_version.is_empty() {
+        now.os_version = config.os_version.clone();
+    }
+    if !said.os_features.is_empty() {
+        now.os_features = config.os_features.clone();
+    }
+    Ok((now != *said).then_some(now))
 }
 
 async fn rebase(image: &Image, old: &Image, new: &Image, name: Option<&str>, ctx: &Context) -> Result<Image> {

@@ -190,6 +190,7 @@ async fn of_image(image: &Image, how: How, ctx: &Context) -> Found {
     if let Some(config) = &config {
         found.extend(claims(image, config));
     }
+    found.extend([image.manifest().config()].into_iter().chain(image.manifest().layers()).filter_map(inline));
     if how.is_enough(&found) {
         return found;
     }
@@ -261,6 +262,14 @@ fn claims(image: &Image, config: &Config) -> Found {
         say(format!("the config's rootfs is of the type \"{}\", not \"layers\"", crate::digest::shown(kind)));
     }
     found
+}
+
+/// What is wrong with the copy of a blob that its descriptor holds (image spec, descriptor.md, "Embedded Content").
+fn inline(blob: &Descriptor) -> Option<Error> {
+    let data = blob.data.as_ref()?;
+    let is_right = data.len() as u64 == blob.size && Digest::of(blob.digest.algorithm(), data) == blob.digest;
+    let why = "the data that its descriptor holds is another blob";
+    (!is_right).then(|| Error::new(Code::DigestMismatch, why).subject(&blob.digest))
 }
 
 async fn is_there(source: &Arc<dyn Source>, blob: &Descriptor, ctx: &Context) -> Found {

@@ -26,13 +26,15 @@ pub(super) struct Table {
     /// Where in the table the entry before stood.
     last: Option<u32>,
     in_order: bool,
+    /// Where the piece of a file before lies in the blob, and in what is decompressed from there.
+    place: Option<(u64, u64)>,
     told: usize,
 }
 
 impl Table {
     pub(super) fn new(toc: Arc<Toc>, inside: bool) -> Table {
         let seen = vec![0; toc.entries().len().div_ceil(64)];
-        Table { toc, inside, seen, several: HashMap::new(), last: None, in_order: true, told: 0 }
+        Table { toc, inside, seen, several: HashMap::new(), last: None, in_order: true, place: None, told: 0 }
     }
 
     /// Notes what the table says otherwise than the tar of its next entry. Reads its content, where the table says
@@ -59,13 +61,26 @@ impl Table {
         self.last = Some(at);
         let toc = self.toc.clone();
         let said = &toc.entries()[at as usize];
-        let differs = differences(said, entry);
+        let mut differs = differences(said, entry);
+        differs.extend(self.misplaced(said));
         differs.iter().for_each(|what| self.say(found, &path, what));
         if differs.is_empty() && said.kind == TocKind::File {
             let differs = content(said, entry, tar, place).await?;
             differs.iter().for_each(|what| self.say(found, &path, what));
         }
         Ok(())
+    }
+
+    /// What is wrong with the places of a file's pieces: they follow each other as the pieces do.
+    fn misplaced(&mut self, said: &TocEntry) -> Option<String> {
+        for piece in said.chunks.iter().filter(|piece| !piece.range.is_empty()) {
+            let place = (piece.range.start, piece.inner);
+            if self.place.is_some_and(|before| before >= place) {
+                return Some(format!("has a piece at byte {} of the blob, before that of an earlier one", place.0));
+            }
+            self.place = Some(place);
+        }
+        None
     }
 
     /// Notes what only the table has.

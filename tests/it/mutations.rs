@@ -528,6 +528,54 @@ fn indexes_are_rebased_and_converted() {
 }
 
 #[test]
+fn a_base_is_that_for_the_very_platform() {
+    let world = World::new();
+    // An index of one image, of one layer on that of `base`.
+    let index = |entry: &str, config: &str, base: Option<&Index>, seed: u8| {
+        let mut b = match base {
+            Some(base) => {
+                let child = base.manifest().manifests()[0].digest.to_string();
+                ImageBuilder::new(&base.image(&child, &Options::new(), &world.ctx).wait().unwrap())
+            }
+            None => ImageBuilder::from_scratch(),
+        };
+        b.add_layer(&world.layer(seed)).set_platform(&config.parse().unwrap());
+        let mut index = IndexBuilder::from_scratch();
+        index.add_image(&world.build(&b).unwrap()).set_entry_platform(Some(&entry.parse().unwrap())).unwrap();
+        world.build_index(&index)
+    };
+    let rebased = |platform: &str, new: &str| {
+        let old = index(platform, platform, None, 1);
+        let app = index(platform, platform, Some(&old), 2);
+        app.rebase(&old, &index(new, new, None, 3), None, &Options::new(), &world.ctx).wait()
+    };
+    for (platform, new) in [
+        ("linux/arm/v7", "linux/arm/v6"),
+        ("linux/amd64", "linux/amd64/v3"),
+        ("windows/amd64:10.0.17763.1", "windows/amd64:10.0.20348.1"),
+    ] {
+        let e = rebased(platform, new).unwrap_err();
+        assert_eq!(e.code(), Code::NotFound, "{platform} on {new}: {e}");
+        assert!(e.message().contains(new), "{e}");
+    }
+    for (platform, new) in [
+        ("linux/arm/v7", "linux/arm"),
+        ("linux/arm64", "linux/arm64/v8"),
+        ("windows/amd64:10.0.17763.1", "windows/amd64:10.0.17763.9"),
+    ] {
+        let made = rebased(platform, new).unwrap();
+        assert_eq!(
+            made.examine(&Options::new(), &world.ctx).wait().unwrap().findings().len(),
+            0,
+            "{platform} on {new}"
+        );
+        let entry = &made.manifest().manifests()[0];
+        let version = new.split_once(':').map_or("", |(_, version)| version);
+        assert_eq!(entry.platform.as_ref().unwrap().os_version, version);
+    }
+}
+
+#[test]
 fn layers_for_windows() {
     let world = World::new();
     let rich = Layer::from_bytes(rich_tar().into(), &Options::new(), &world.ctx).wait().unwrap();

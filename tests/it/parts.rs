@@ -224,8 +224,19 @@ fn blobs_that_stand_in_their_descriptors() {
     assert_eq!(index.image(image.digest().as_str(), &none(), &ctx()).wait().unwrap().digest(), image.digest());
 
     descriptor.data = Some(b"something else"[..].into());
-    let error = Layer::from_parts(descriptor, None, None, &Blobs::new()).unwrap_err();
+    let error = Layer::from_parts(descriptor.clone(), None, None, &Blobs::new()).unwrap_err();
     assert_eq!(error.code(), Code::NotFound);
+    assert!(error.message().contains("what its descriptor holds is another"), "{error}");
+    // Where the right bytes are elsewhere, it is told by who looks.
+    let layer = Layer::from_parts(descriptor, None, None, Blobs::new().add_bytes(bytes.clone().into())).unwrap();
+    let image = ImageBuilder::from_scratch().add_layer(&layer).build(&none(), &ctx()).wait().unwrap();
+    let mut blobs = Blobs::new();
+    blobs.add_bytes(image.config(&ctx()).wait().unwrap().raw().clone()).add_bytes(bytes.into());
+    let made = Image::from_parts(image.manifest().raw().clone(), &blobs).unwrap();
+    for options in [none(), none().fast()] {
+        let report = made.examine(&options, &ctx()).wait().unwrap();
+        assert_eq!(report.findings().len(), 1, "{}", report.to_json());
+    }
 }
 
 /// Whatever is wrong with a layer, it is known which one.

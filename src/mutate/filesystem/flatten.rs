@@ -119,8 +119,9 @@ fn children<'a>(
                     made
                 }
             };
+            let urls = if made.digest == entry.digest { entry.urls.clone() } else { Vec::new() }; // of the old manifest
             let data = entry.data.as_ref().and_then(|_| held.get(&made.digest)).map(|child| child.raw().clone());
-            entries.push(Descriptor { digest: made.digest, size: made.size, data, ..entry.clone() });
+            entries.push(Descriptor { digest: made.digest, size: made.size, data, urls, ..entry.clone() });
         }
         let mut edit = index.manifest().edit();
         edit.doc_mut().manifests = Some(entries);

@@ -219,7 +219,11 @@ fn an_index_is_flattened_child_by_child() {
     let inner_root = Descriptor::of(MediaType::OCI_INDEX, inner.as_bytes());
     blobs.blobs.insert(inner_root.digest.clone(), inner.into());
     let with = |d: &Descriptor, os: &str| {
-        json(d).replacen('{', &format!(r#"{{"platform":{{"os":"{os}","architecture":"{os}"}},"#), 1)
+        json(d).replacen(
+            '{',
+            &format!(r#"{{"urls":["https://old.example"],"platform":{{"os":"{os}","architecture":"{os}"}},"#),
+            1,
+        )
     };
     let about = |key: &str| with(&two, "unknown").replacen('{', &format!(r#"{{"annotations":{{"{key}":"x"}},"#), 1);
     let outer = format!(
@@ -240,6 +244,7 @@ fn an_index_is_flattened_child_by_child() {
     assert_eq!(entries.len(), 3, "no attestation, but the image for an unknown platform");
     assert_eq!((entries[0].digest.clone(), entries[0].size), (entries[2].digest.clone(), entries[2].size));
     assert_eq!(entries[0].platform.as_ref().unwrap().os, "linux");
+    assert!(entries[0].urls.is_empty(), "what lies there is the old one");
     assert_eq!(flat.manifest().annotations()["k"], "v");
     let image = flat.image(entries[0].digest.as_str(), &Options::new(), &ctx).wait().unwrap();
     assert_eq!(image.layers().len(), 1);
