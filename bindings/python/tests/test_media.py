@@ -132,7 +132,8 @@ def test_archive_of_an_index(tmp_path: Path) -> None:
         assert archive.refs == ["many"] and archive.index("many").digest == index.digest
         assert archive.image("many", platform="linux/arm64").digest == index[1].digest
     one = image_of()
-    cases: tuple[tuple[str, Images], ...] = (("a.tar", {"many": index, "one": one}), ("b.tar", [one, index]))
+    named: dict[str, Image | Index] = {"many": index, "one": one}
+    cases: tuple[tuple[str, Images], ...] = (("a.tar", named), ("b.tar", [one, index]))
     for to, what in cases:
         Archive.write(tmp_path / to, what)
         with Archive.open(tmp_path / to) as archive:
@@ -141,7 +142,7 @@ def test_archive_of_an_index(tmp_path: Path) -> None:
             archive.image(one.digest).validate()
             archive.index(index.digest).validate()
     memory = io.BytesIO()
-    Archive.write(memory, {"many": index, "one": one})
+    Archive.write(memory, named)
     assert memory.getvalue() == (tmp_path / "a.tar").read_bytes()
     with pytest.raises(parbuckle.UnsupportedError):
         Archive.write(tmp_path / "not.tar", index, format="docker")

@@ -172,8 +172,11 @@ def test_indexes_and_layers_of_parts() -> None:
     assert made.digest == index.digest
     made.validate(jobs=2)
     assert not Index.from_parts(index.manifest, parts=[image]).examine()
-    layer = Layer.from_parts(image.layers[0].descriptor, host.open, uncompressed_size=7)
-    assert layer.digest == image.layers[0].digest and layer.uncompressed_size() == 7
+    size = image.layers[0].uncompressed_size()
+    layer = Layer.from_parts(image.layers[0].descriptor, host.open, uncompressed_size=size)
+    assert layer.digest == image.layers[0].digest and layer.uncompressed_size() == size
+    with pytest.raises(parbuckle.DigestMismatchError):
+        Layer.from_parts(image.layers[0].descriptor, host.open, uncompressed_size=7).validate()
     assert b"".join(layer) == host.blobs[layer.digest]
     layer.validate()
     config = image.config()
