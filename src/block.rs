@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 /// What goes through the pipelines at a time.
 pub(crate) const BLOCK: usize = 256 << 10;
 /// Blocks that wait for their next use, at most.
-const SPARE: usize = 16;
+const SPARE: usize = 8;
 
 /// Blocks that nobody uses.
 #[derive(Default)]

@@ -72,15 +72,16 @@ impl Doubt {
     pub(super) async fn settle(
         self,
         layers: &Layers,
-        keys: &Keys,
-        (upper, implied): (&Upper, &HashSet<Key>),
+        keys: Keys,
+        (upper, implied): (Upper, HashSet<Key>),
         out: &mut Out,
     ) -> Result<()> {
         let Doubt { first, names, in_stream, ids, kept } = self;
         let tree = tree(layers, first, names).await?;
         let is_in_stream =
             |id: Id| in_stream.get(&id.layer).and_then(|entries| entries.get(id.entry as usize)) == Some(&true);
-        let mut jobs = Jobs::new(&tree, keys, upper, implied, is_in_stream);
+        let mut jobs = Jobs::new(&tree, &keys, &upper, &implied, is_in_stream);
+        drop((upper, implied, in_stream)); // that is known now
         for directory in std::mem::take(&mut jobs.directories) {
             out.header(&TarEntry::directory(&tree.path(directory))).await?;
         }

@@ -183,7 +183,7 @@ pub(super) async fn merge(layers: Layers, top: Option<Chunks>, out: Out) -> Resu
     }
     let Merge { layers, mut out, keys, upper, doubt, implied, .. } = merge;
     if let Some(doubt) = doubt {
-        doubt.settle(&layers, &keys, (&upper, &implied), &mut out).await?;
+        doubt.settle(&layers, keys, (upper, implied), &mut out).await?;
     }
     out.end().await
 }
